@@ -1,0 +1,1 @@
+"""What people touch: the command line, the server, the pages and the fit worker."""

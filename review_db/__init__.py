@@ -1,0 +1,1 @@
+"""The store of pairs, answers, contacts, fits and decisions."""
