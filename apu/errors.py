@@ -1,13 +1,13 @@
 """The errors of the world, as opposed to a caller's mistakes (those are ValueError).
 
-    ApuError                 anything a user can mend; its text is one sentence: what, where, what to do
-    ├── InputError           a file or an argument that cannot be used
-    │   ├── FormatError      a file whose content is not what its name or place promises
-    │   └── UnsafeFileError  a file refused before it was read: pickled code, or larger than its limit
-    ├── AnswerError          a vision-language model gave no usable answer; `.status` says which kind
-    ├── FitError             a pair that cannot be fitted, and why
-    └── StoreError           the workspace cannot be read or written
-        └── ConflictError    a save that started from an older revision than the stored one
+ApuError                 anything a user can mend; its text is one sentence: what, where, what to do
+├── InputError           a file or an argument that cannot be used
+│   ├── FormatError      a file whose content is not what its name or place promises
+│   └── UnsafeFileError  a file refused before it was read: pickled code, or larger than its limit
+├── AnswerError          a vision-language model gave no usable answer; `.status` says which kind
+├── FitError             a pair that cannot be fitted, and why
+└── StoreError           the workspace cannot be read or written
+    └── ConflictError    a save that started from an older revision than the stored one
 """
 
 
