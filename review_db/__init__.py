@@ -1,1 +1,51 @@
-"""The store of pairs, answers, contacts, fits and decisions."""
+"""The store of pairs, answers, contacts, fits and decisions: one workspace folder, nothing lost.
+
+Start at `Workspace`; `review_db.edits` has the typed edits, `review_db.records` what is handed out.
+"""
+
+from review_db.edits import (
+    Add,
+    Drop,
+    Edit,
+    Flip,
+    FlipSide,
+    Mirror,
+    Restore,
+    SetConfidence,
+    SetNote,
+    SetPart,
+    Sheet,
+    SheetContact,
+    StatedContact,
+    Suggestion,
+    Swap,
+    TakeAnswer,
+    TakeSuggestion,
+)
+from review_db.export import Export, Manifest, export, read_export
+from review_db.jobs import Jobs
+from review_db.records import (
+    AnswerRecord,
+    ConflictRecord,
+    DecisionRecord,
+    EditRecord,
+    ExportedPair,
+    FitRecord,
+    ImageInput,
+    ImageRecord,
+    JobRecord,
+    Order,
+    PairFilter,
+    PairRecord,
+    PairState,
+    PairSummary,
+)
+from review_db.workspace import Workspace
+
+__all__ = [
+    "Add", "AnswerRecord", "ConflictRecord", "DecisionRecord", "Drop", "Edit", "EditRecord", "Export", "ExportedPair",
+    "FitRecord", "Flip", "FlipSide", "ImageInput", "ImageRecord", "JobRecord", "Jobs", "Manifest", "Mirror", "Order",
+    "PairFilter", "PairRecord", "PairState", "PairSummary", "Restore", "SetConfidence", "SetNote", "SetPart", "Sheet",
+    "SheetContact", "StatedContact", "Suggestion", "Swap", "TakeAnswer", "TakeSuggestion", "Workspace", "export",
+    "read_export",
+]  # fmt: skip

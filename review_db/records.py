@@ -1,0 +1,274 @@
+"""What the store hands out: immutable records, names instead of ids where a person reads them, UTC times (ISO 8601)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from apu.types import BodyParams, Contact, ContactAnswer, Decision, PairObservation
+from review_db.edits import Edit, Sheet, StatedContact
+
+
+class PairState(StrEnum):
+    """Where a pair stands; the first rule that holds, from the bottom up.
+
+    PROPOSED: nothing known beyond the observation. ASK_FAILED: no answer yet and the last question failed.
+    ASKED: an answer stands, or a curator added contacts. FITTED: at least one fit.
+    ACCEPTED, REJECTED, FLAGGED: a decision stands. Editing the contacts afterwards reopens the pair.
+    """
+
+    PROPOSED = "proposed"
+    ASK_FAILED = "ask_failed"
+    ASKED = "asked"
+    FITTED = "fitted"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FLAGGED = "flagged"
+
+
+class Order(StrEnum):
+    """How the queue is sorted; ties by id."""
+
+    ID = "id"
+    UNCERTAIN = "uncertain"
+    """The answers that the model and the denoiser doubt most first."""
+    WORST_FIT = "worst_fit"
+    """The largest 512-scaled reprojection error of the latest fit first; pairs without a fit last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairFilter:
+    """Which pairs a queue shows; every field that is set must hold.
+
+    Attributes:
+        states: any of these. source: exactly this data set. simulated: made by the program or not.
+        text: occurs in the image's name, the action or the interaction (case-insensitive for ASCII).
+        curator: the standing decision is this curator's.
+    """
+
+    states: frozenset[PairState] | None = None
+    source: str | None = None
+    simulated: bool | None = None
+    text: str = ""
+    curator: str | None = None
+
+
+EVERY_PAIR = PairFilter()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageInput:
+    """A detector's file that came with an image, kept unchanged; `kind` is the importer's word for its format."""
+
+    kind: str
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord:
+    """A photograph of the workspace; `path` is the copy by content hash, `size` (width, height) in pixels."""
+
+    id: int
+    name: str
+    sha256: str
+    path: Path
+    size: tuple[int, int]
+    source: str
+    action: str
+    inputs: tuple[ImageInput, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSummary:
+    """One line of the queue, as it was when it was read: keep it to go on from there.
+
+    Attributes:
+        image: name of the photograph. asker: who gave the standing answer, empty without.
+        uncertainty: mean doubt of the answer's contacts, 0 to 1: 1 - confidence, or 1 where the denoiser disagrees;
+            1 without an answer. Edits do not change it, so that a pair keeps its place while it is worked on.
+        fit_error: larger 512-scaled reprojection error of the latest fit; 0 without.
+        contacts: number of active contacts. decided_by: curator of the standing decision.
+    """
+
+    id: int
+    image: str
+    state: PairState
+    source: str
+    action: str
+    simulated: bool
+    interaction: str
+    asker: str
+    uncertainty: float
+    fit_error: float
+    contacts: int
+    revision: int
+    decided_by: str
+    updated_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerRecord:
+    """One question put to an asker, answered or failed; failures are kept and can be asked again.
+
+    Attributes:
+        asker: ``"openai"``, ``"replay"``, ``"keypoints"``, ... status: ``"ok"`` or the failure's kind.
+        answer: the parsed answer; None for a failure. stated: its contacts with the denoiser's verdicts.
+        raw: the text as it came. message: the failure's sentence.
+    """
+
+    id: int
+    asker: str
+    model: str
+    prompt_id: str
+    status: str
+    message: str
+    raw: str
+    answer: ContactAnswer | None
+    stated: tuple[StatedContact, ...]
+    seconds: float
+    asked_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRecord:
+    """One entry of a pair's history: it led from `revision` - 1 to `revision`; `curator` is empty for the program."""
+
+    revision: int
+    edit: Edit
+    curator: str
+    made_at: str
+    undone: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConflictRecord:
+    """A refused edit, kept until its author settles it: made on `based_on` while `found` was stored."""
+
+    id: int
+    edit: Edit | Decision
+    curator: str
+    based_on: int
+    found: int
+    made_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRecord:
+    """A fit's settings and figures (`FitResult` names and units); `Workspace.fit` loads parameters and loss curves.
+
+    Attributes:
+        revision: of the sheet the fit used. stale: the active contacts have changed since.
+        contacts: the ones used, in the person order used, with their weights; `gaps_m` one per contact.
+    """
+
+    id: int
+    revision: int
+    stale: bool
+    curator: str
+    made_at: str
+    contacts: tuple[Contact, ...]
+    swapped: bool
+    gaps_m: tuple[float, ...]
+    max_gap_m: float
+    reprojection_512: tuple[float, float]
+    reprojection_px: tuple[float, float]
+    max_penetration_m: float
+    mean_penetration_m: float
+    kept: bool
+    stop: str
+    seconds: float
+    iterations: int
+    device: str
+    body: str
+    seed: int
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRecord:
+    """A decision with its time and the revision it was made on; `stands`: it is the pair's current one."""
+
+    id: int
+    pair: int
+    decision: Decision
+    revision: int
+    made_at: str
+    stands: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRecord:
+    """Everything about one pair at one moment; lists are oldest first."""
+
+    summary: PairSummary
+    image: ImageRecord
+    observation: PairObservation
+    sheet: Sheet
+    answer: AnswerRecord | None
+    """The standing answer."""
+    answers: tuple[AnswerRecord, ...]
+    history: tuple[EditRecord, ...]
+    fits: tuple[FitRecord, ...]
+    decision: DecisionRecord | None
+    """The standing decision."""
+    decisions: tuple[DecisionRecord, ...]
+    conflicts: tuple[ConflictRecord, ...]
+    """Refused edits that nobody has settled yet."""
+
+
+JobKind = Literal["fit", "ask"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """A fit or a question to be worked off by a worker process.
+
+    Attributes:
+        revision: of the sheet when it was queued. options: plain values for the worker.
+        attempt: 1, or 2 after a worker died on it. cancelling: asked to stop, still running.
+        progress: the worker's latest words. preview: its latest file, or None. error: one sentence when failed.
+        result: id of the fit or answer when done.
+    """
+
+    id: int
+    kind: JobKind
+    pair: int
+    revision: int
+    curator: str
+    options: Mapping[str, Any]
+    state: JobState
+    worker: str
+    attempt: int
+    cancelling: bool
+    progress: Mapping[str, Any]
+    preview: Path | None
+    error: str
+    result: int | None
+    queued_at: str
+    started_at: str
+    finished_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedPair:
+    """One pair read back from an export.
+
+    Attributes:
+        entry: its dictionary in ``pairs.json``.
+        params: the accepted (or latest) fit's parameters, camera frame. K: intrinsics, pixels.
+    """
+
+    id: int
+    image: str
+    body: str
+    simulated: bool
+    params: BodyParams
+    K: np.ndarray
+    keypoints: np.ndarray
+    contacts: tuple[Contact, ...]
+    entry: Mapping[str, Any]
