@@ -48,7 +48,7 @@ def test_both_rasterisers_draw_the_same_picture(egl, shift):
     assert (one & other).sum() >= 0.99 * (one | other).sum()
     both = (a.coverage > 0.99) & (b.coverage > 0.99)
     assert np.abs(a.colour - b.colour)[both].mean() < 1 / 255
-    assert np.median(np.abs(a.depth[both] - b.depth[both])) < 2e-3
+    assert np.median(np.abs(a.depth[both] - b.depth[both])) < 5e-3  # sampled a quarter of a pixel apart
 
 
 def test_drawing_through_egl_leaves_the_environment_alone(egl, monkeypatch):
