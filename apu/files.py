@@ -135,7 +135,10 @@ def load_npz(path: Path, *, max_bytes: int = 256 * MIB) -> dict[str, np.ndarray]
     with _naming(path, ".npz"):
         _check_directory(data)
         with zipfile.ZipFile(BytesIO(data)) as archive:
-            entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+            entries = archive.infolist()
+            # numpy.load would read an array from an entry of any name, so none may pass unread.
+            if not all(entry.filename.endswith(".npy") for entry in entries):
+                raise FormatError("it holds something that is not an array")
             if sum(entry.file_size for entry in entries) > max_bytes:
                 raise UnsafeFileError(f"it unpacks to more than the limit of {max_bytes / MIB:.0f} MiB")
             return {entry.filename.removesuffix(".npy"): _read_entry(archive, entry) for entry in entries}
