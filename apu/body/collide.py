@@ -1,0 +1,153 @@
+"""Which points of one body lie inside another, how deep, and where is the way out: NVIDIA Warp's BVH queries.
+
+Many bodies share one Warp mesh, set far apart on a grid, so that one refit and one query serve a whole batch.
+Inside and outside come from winding numbers: the sign by the nearest face's normal fails at thin parts (fingers,
+armpits), where it once read 394 mm for a true 2.8 mm.
+"""
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import warp as wp
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+_SPACING = 8.0
+"""Metres between bodies of a batch: more than any body's reach, so that no query finds a neighbour's surface."""
+_REACH = 0.5
+"""Metres a query looks for surface: no point inside a body is further from its skin."""
+
+wp.config.log_level = logging.ERROR
+
+
+@wp.kernel(enable_backward=False)
+def _closest(
+    mesh: wp.uint64,
+    faces_per_body: int,
+    origins: wp.array(dtype=wp.vec3),
+    lower: wp.array(dtype=wp.vec3),
+    upper: wp.array(dtype=wp.vec3),
+    points: wp.array2d(dtype=wp.vec3),
+    depth: wp.array2d(dtype=float),
+    face: wp.array2d(dtype=int),
+    bary: wp.array2d(dtype=wp.vec3),
+):
+    body, i = wp.tid()
+    x = points[body, i]
+    depth[body, i] = -1.0
+    face[body, i] = 0
+    bary[body, i] = wp.vec3(1.0, 0.0, 0.0)
+    lo = lower[body]
+    hi = upper[body]
+    # Most points of a pair lie outside the other body's box; they cost no query.
+    if x[0] < lo[0] or x[1] < lo[1] or x[2] < lo[2] or x[0] > hi[0] or x[1] > hi[1] or x[2] > hi[2]:
+        return
+    q = x + origins[body]
+    hit = wp.mesh_query_point_sign_winding_number(mesh, q, _REACH, 2.0, 0.5)
+    if hit.result:
+        closest = wp.mesh_eval_position(mesh, hit.face, hit.u, hit.v)
+        depth[body, i] = -hit.sign * wp.length(closest - q)
+        face[body, i] = hit.face - body * faces_per_body
+        bary[body, i] = wp.vec3(hit.u, hit.v, 1.0 - hit.u - hit.v)
+
+
+class Inside(NamedTuple):
+    """Answer for every query point.
+
+    Attributes:
+        depth: distance to the surface, positive inside; negative outside (-1 when far outside), metres.
+        face: the nearest face. bary: the nearest point's barycentric coordinates in it.
+    """
+
+    depth: Float[Tensor, "bodies points"]
+    face: Int[Tensor, "bodies points"]
+    bary: Float[Tensor, "bodies points 3"]
+
+
+class Collider:
+    """Closest-point and inside queries against B bodies of one topology.
+
+    Args:
+        faces: of one body. num_vertices: of one body. bodies: B. device: of all tensors given later.
+    """
+
+    def __init__(self, faces: Int[np.ndarray, "faces 3"], num_vertices: int, bodies: int, device: torch.device | str = "cpu"):
+        self._device = str(device)
+        self._bodies, self._faces_per_body = bodies, len(faces)
+        side = int(np.ceil(bodies ** (1 / 3)))  # a cube of bodies keeps coordinates small: float32 stays exact to 1 um
+        grid = np.stack(np.unravel_index(np.arange(bodies), (side, side, side)), axis=1) * _SPACING
+        self._origins = torch.as_tensor(grid, dtype=torch.float32, device=device)
+        index = (faces[None] + np.arange(bodies)[:, None, None] * num_vertices).astype(np.int32).reshape(-1)
+        self._points = self._origins.repeat_interleave(num_vertices, 0).contiguous()
+        self._indices = wp.array(index, dtype=wp.int32, device=self._device)
+        self._mesh: wp.Mesh | None = None
+
+    def update(self, vertices: Float[Tensor, "bodies vertices 3"]) -> None:
+        """Move the bodies; their coordinates may be anywhere, each is centred on its own cell first."""
+        vertices = vertices.detach().float()
+        lower, upper = vertices.amin(1), vertices.amax(1)
+        self._centre = (lower + upper) / 2
+        self._box = (lower - self._centre).contiguous(), (upper - self._centre).contiguous()
+        placed = vertices - self._centre[:, None] + self._origins[:, None]
+        self._points.copy_(placed.reshape(-1, 3))
+        if self._mesh is None:
+            points = wp.from_torch(self._points, dtype=wp.vec3)
+            self._mesh = wp.Mesh(points=points, indices=self._indices, support_winding_number=True)
+        else:
+            self._mesh.refit()
+
+    def query(self, points: Float[Tensor, "bodies points 3"], *, boxed: bool = True) -> Inside:
+        """How deep `points[b]` lie in body b, and the nearest place on its surface.
+
+        Args:
+            points: same frame as the vertices. boxed: skip points outside the body's bounding box (no query for them).
+        """
+        if self._mesh is None:
+            raise ValueError("update the bodies' vertices before the first query")
+        lower, upper = self._box if boxed else (self._box[0] - _REACH, self._box[1] + _REACH)
+        local = (points.detach().float() - self._centre[:, None]).contiguous()
+        shape = local.shape[:2]
+        depth = torch.empty(shape, dtype=torch.float32, device=local.device)
+        face = torch.empty(shape, dtype=torch.int32, device=local.device)
+        bary = torch.empty((*shape, 3), dtype=torch.float32, device=local.device)
+        wp.launch(
+            _closest,
+            dim=shape,
+            inputs=[
+                self._mesh.id,
+                self._faces_per_body,
+                wp.from_torch(self._origins, dtype=wp.vec3),
+                wp.from_torch(lower, dtype=wp.vec3),
+                wp.from_torch(upper, dtype=wp.vec3),
+                wp.from_torch(local, dtype=wp.vec3),
+                wp.from_torch(depth),
+                wp.from_torch(face),
+                wp.from_torch(bary, dtype=wp.vec3),
+            ],
+            device=self._device,
+        )
+        return Inside(depth, face.long(), bary)
+
+
+def other_person(points: Float[Tensor, "bodies points 3"]) -> Float[Tensor, "bodies points 3"]:
+    """Rows (pair 0 person 0, pair 0 person 1, pair 1 ...) with the two people of each pair exchanged."""
+    return points.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+
+
+def penetration(
+    vertices: Float[Tensor, "bodies vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> tuple[Float[Tensor, "bodies vertices"], Bool[Tensor, "bodies vertices"]]:
+    """Depth of every vertex inside the other person of its pair, on the full mesh.
+
+    Args:
+        vertices: bodies in the order pair 0 person 0, pair 0 person 1, pair 1 person 0, ...
+
+    Returns:
+        depth in metres (0 outside) and whether the vertex is inside.
+    """
+    collider = Collider(faces, vertices.shape[1], len(vertices), vertices.device)
+    collider.update(vertices)
+    depth = other_person(collider.query(other_person(vertices)).depth[..., None])[..., 0]
+    return depth.clamp_min(0), depth > 0

@@ -1,0 +1,86 @@
+"""How good a pair of meshes is: against the keypoints, the contacts, and the bodies themselves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
+
+from apu.body.collide import penetration
+from apu.body.regions import Regions
+from apu.camera import project
+from apu.formats.match import border_mask
+from apu.types import BODY_25, Contact, PairObservation
+
+MIN_CONFIDENCE = 0.3
+"""Keypoints below it are neither fitted to nor measured."""
+BORDER = 0.015
+"""Keypoints nearer to the image border than this share of its side: detectors clamp cut-off joints there."""
+
+
+def used_confidence(
+    observation: PairObservation, *, min_confidence: float = MIN_CONFIDENCE, border: float = BORDER
+) -> Float[np.ndarray, "people 25"]:
+    """Confidences of the body keypoints that count; 0 where too low, missing or clamped to the image border."""
+    body = observation.keypoints[:, : len(BODY_25)]
+    camera = observation.camera
+    clamped = border_mask(body, camera.width, camera.height, share=border)
+    confidence = np.where(np.isfinite(body).all(-1), body[..., 2], 0.0)
+    return np.where(clamped | (confidence < min_confidence), 0.0, confidence)
+
+
+def units_512(observation: PairObservation, confidence: Float[np.ndarray, "people 25"]) -> Float[np.ndarray, "people"]:
+    """512-units per pixel: the larger side of the box of a person's used keypoints counts as 512 (as BUDDI scales).
+
+    A person with fewer than two used keypoints takes the larger side of their detection box.
+    """
+    units = np.ones(len(confidence))
+    for p, used in enumerate(confidence > 0):
+        points = observation.keypoints[p, : len(BODY_25)][used, :2]
+        side = np.ptp(points, axis=0).max() if len(points) > 1 else 0.0
+        if side < 1.0:
+            side = float(max(observation.boxes[p, 2:] - observation.boxes[p, :2]))
+        units[p] = 512.0 / max(side, 1.0)
+    return units
+
+
+def reprojection_error(
+    keypoints: Float[np.ndarray, "people 67 3"], observation: PairObservation
+) -> tuple[Float[np.ndarray, "people"], Float[np.ndarray, "people"]]:
+    """Mean distance of the used body keypoints to the detected ones, per person: (512-units, pixels).
+
+    Args:
+        keypoints: of the meshes, camera frame, metres. observation: detections and camera.
+
+    Returns:
+        NaN for a person without a used keypoint; infinity where a point lies behind the camera.
+    """
+    confidence = used_confidence(observation)
+    distance = np.linalg.norm(
+        project(keypoints[:, : len(BODY_25)], observation.camera) - observation.keypoints[:, : len(BODY_25), :2], axis=-1
+    )
+    distance = np.where(np.isnan(distance), np.inf, distance)
+    used = confidence > 0
+    counted = used.sum(1)
+    pixels = np.where(used, distance, 0.0).sum(1) / np.where(counted, counted, np.nan)
+    return pixels * units_512(observation, confidence), pixels
+
+
+def contact_gaps(
+    vertices: Float[np.ndarray, "people vertices 3"], contacts: Sequence[Contact], regions: Regions
+) -> Float[np.ndarray, "contacts"]:
+    """Smallest distance between the vertices of a contact's two parts, metres."""
+    gaps = np.zeros(len(contacts))
+    for i, contact in enumerate(contacts):
+        a, b = (vertices[p][regions.part_vertices(part)] for p, part in enumerate(contact.parts))
+        gaps[i] = cKDTree(b).query(a)[0].min()
+    return gaps
+
+
+def penetration_depth(
+    vertices: Float[np.ndarray, "2 vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> tuple[float, float]:
+    """Depth of the vertices of each body inside the other, on the full mesh: (deepest, mean of those inside), metres."""
+    depth, inside = penetration(torch.as_tensor(vertices), faces)
+    return float(depth.max()), float(depth[inside].mean()) if inside.any() else 0.0
