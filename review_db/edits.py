@@ -4,10 +4,16 @@ The history of a pair is the list of its edits. `apply` gives the next sheet, `r
 the stored sheet always equals the replayed one. An undo is an edit too: it names the one it takes back.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from math import isfinite
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, TypeAdapter, ValidationError
 
 from apu.types import BodyPart, Contact
+
+Person = Literal[0, 1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,14 +21,20 @@ class Suggestion:
     """The denoiser's verdict on one stated contact; it never acts by itself.
 
     Attributes:
-        flipped: the keypoints speak for the flipped sides (`Contact.flipped`).
-        distances: normalised keypoint distance of (the stated sides, the flipped sides).
+        flipped: the other sides are suggested (`Contact.flipped`).
+        probability: of the other sides being the true ones.
+        distances: between the parts in the image, in torso lengths: (as stated, flipped); None where not visible.
         evidence: one line of plain words.
     """
 
     flipped: bool
-    distances: tuple[float, float]
+    probability: float
+    distances: tuple[float | None, float | None]
     evidence: str
+
+    def __post_init__(self) -> None:
+        visible = tuple(None if d is None or not isfinite(d) else float(d) for d in self.distances)
+        object.__setattr__(self, "distances", visible)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +44,16 @@ class StatedContact:
     contact: Contact
     suggestion: Suggestion | None = None
 
+    @property
+    def doubt(self) -> float:
+        """1 - confidence; with a verdict 1 - confidence x the probability of the stated sides."""
+        right = 1.0 if self.suggestion is None else 1.0 - self.suggestion.probability
+        return 1.0 - self.contact.confidence * right
+
+
+Answers = Mapping[int, tuple[StatedContact, ...]]
+"""What the answers of a pair stated, by answer id."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SheetContact:
@@ -39,7 +61,7 @@ class SheetContact:
 
     Attributes:
         id: number within the pair, never given twice.
-        original: as first stated. contact: as it stands; `.source` says who made it so.
+        original: as first stated. contact: as it stands; `.source` says who made it so, `.weight` is as stated.
         dropped: struck out, kept on the sheet.
         suggestion: the denoiser's verdict; None where there is none, or once an edit left the combinations it compared.
         edited_by: the curator who last changed this line; empty: untouched.
@@ -55,10 +77,22 @@ class SheetContact:
     @property
     def suggested(self) -> Contact | None:
         """What the denoiser would make of this line, if that differs from how it stands."""
-        if self.suggestion is None:
+        if self.suggestion is None or self.dropped:
             return None
         parts = self.original.flipped.parts if self.suggestion.flipped else self.original.parts
         return None if parts == self.contact.parts else replace(self.contact, parts=parts, source="denoiser")
+
+    def _with(self, contact: Contact, by: str, *, source: str = "curator") -> "SheetContact":
+        if contact == self.contact:
+            return self
+        return replace(self, contact=replace(contact, source=source), edited_by=by)
+
+    def _with_part(self, person: Person, part: BodyPart, by: str) -> "SheetContact":
+        """With another part of one person: the denoiser's verdict was on other combinations and goes."""
+        parts = (part, self.contact.parts[1]) if person == 0 else (self.contact.parts[0], part)
+        if parts == self.contact.parts:
+            return self
+        return replace(self._with(replace(self.contact, parts=parts), by), suggestion=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,124 +119,283 @@ class Sheet:
         return tuple(line.contact for line in self.contacts if not line.dropped)
 
 
+class _SheetEdit:
+    """An edit of the sheet as a whole."""
+
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        """The sheet after this edit by a curator."""
+        raise NotImplementedError
+
+    def _born(self, answers: Answers) -> int:
+        """How many contact numbers it gives out."""
+        return 0
+
+
 @dataclass(frozen=True, kw_only=True)
-class TakeAnswer:
-    """Replace the models' contacts by those of an answer; lines that curators added stay."""
+class _LineEdit(_SheetEdit):
+    """An edit of one contact.
 
-    answer: int
-    kind: Literal["take_answer"] = field(default="take_answer", repr=False)
+    Attributes:
+        contact: its number on the sheet.
+    """
+
+    contact: int
+
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        if all(line.id != self.contact for line in sheet.contacts):
+            raise ValueError(f"contact must be one of {[line.id for line in sheet.contacts]}, got {self.contact}")
+        lines = tuple(self._on_line(line, by) if line.id == self.contact else line for line in sheet.contacts)
+        return replace(sheet, contacts=lines)
+
+    def _on_line(self, line: SheetContact, by: str) -> SheetContact:
+        """The line after this edit by a curator."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flip:
+class Flip(_LineEdit):
     """Flip both sides of one contact: (L, R) <-> (R, L), (L, L) <-> (R, R)."""
 
-    contact: int
     kind: Literal["flip"] = field(default="flip", repr=False)
 
+    def _on_line(self, line: SheetContact, by: str) -> SheetContact:
+        return line._with(line.contact.flipped, by)
+
 
 @dataclass(frozen=True, kw_only=True)
-class FlipSide:
+class FlipSide(_LineEdit):
     """Flip the side of one person in one contact."""
 
-    contact: int
-    person: Literal[0, 1]
+    person: Person
     kind: Literal["flip_side"] = field(default="flip_side", repr=False)
+
+    def _on_line(self, line: SheetContact, by: str) -> SheetContact:
+        return line._with_part(self.person, line.contact.parts[self.person].flipped, by)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetPart:
+class SetPart(_LineEdit):
     """Name another part or side of one person in one contact."""
 
-    contact: int
-    person: Literal[0, 1]
+    person: Person
     part: BodyPart
     kind: Literal["set_part"] = field(default="set_part", repr=False)
 
+    def _on_line(self, line: SheetContact, by: str) -> SheetContact:
+        return line._with_part(self.person, self.part, by)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Mirror:
+class Drop(_LineEdit):
+    """Strike a contact out; it stays on the sheet and can be restored."""
+
+    kind: Literal["drop"] = field(default="drop", repr=False)
+
+    def _on_line(self, line: SheetContact, by: str) -> SheetContact:
+        return line if line.dropped else replace(line, dropped=True, edited_by=by)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore(_LineEdit):
+    """Take a struck-out contact back in."""
+
+    kind: Literal["restore"] = field(default="restore", repr=False)
+
+    def _on_line(self, line: SheetContact, by: str) -> SheetContact:
+        return replace(line, dropped=False, edited_by=by) if line.dropped else line
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetConfidence(_LineEdit):
+    """Change how much a contact counts, 0 to 1."""
+
+    confidence: float
+    kind: Literal["confidence"] = field(default="confidence", repr=False)
+
+    def _on_line(self, line: SheetContact, by: str) -> SheetContact:
+        return line._with(replace(line.contact, confidence=self.confidence), by, source=line.contact.source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeSuggestion(_SheetEdit):
+    """Make one contact (None: every contact) what the denoiser suggests."""
+
+    contact: int | None = None
+    kind: Literal["take_suggestion"] = field(default="take_suggestion", repr=False)
+
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        return replace(
+            sheet,
+            contacts=tuple(
+                line._with(line.suggested, by, source="denoiser")
+                if self.contact in (None, line.id) and line.suggested is not None
+                else line
+                for line in sheet.contacts
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirror(_SheetEdit):
     """Flip the side of one person in every contact."""
 
-    person: Literal[0, 1]
+    person: Person
     kind: Literal["mirror"] = field(default="mirror", repr=False)
+
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        lines = (line._with_part(self.person, line.contact.parts[self.person].flipped, by) for line in sheet.contacts)
+        return replace(sheet, contacts=tuple(lines))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Swap:
+class Swap(_SheetEdit):
     """Exchange the two people in every contact and in the answer's descriptions."""
 
     kind: Literal["swap"] = field(default="swap", repr=False)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Drop:
-    """Strike a contact out."""
-
-    contact: int
-    kind: Literal["drop"] = field(default="drop", repr=False)
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        lines = (replace(line._with(line.contact.swapped, by), suggestion=None) for line in sheet.contacts)
+        return replace(sheet, contacts=tuple(lines), swapped=not sheet.swapped)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restore:
-    """Take a struck-out contact back in."""
-
-    contact: int
-    kind: Literal["restore"] = field(default="restore", repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Add:
+class Add(_SheetEdit):
     """Add a contact that no model stated."""
 
     parts: tuple[BodyPart, BodyPart]
     confidence: float = 1.0
     kind: Literal["add"] = field(default="add", repr=False)
 
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        contact = Contact(parts=self.parts, confidence=self.confidence, source="curator")
+        line = SheetContact(id=sheet.next_id, original=contact, contact=contact, edited_by=by)
+        return replace(sheet, contacts=(*sheet.contacts, line), next_id=sheet.next_id + 1)
 
-@dataclass(frozen=True, kw_only=True)
-class SetConfidence:
-    """Change how much a contact counts, 0 to 1."""
-
-    contact: int
-    confidence: float
-    kind: Literal["confidence"] = field(default="confidence", repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TakeSuggestion:
-    """Make one contact (None: every contact) what the denoiser suggests."""
-
-    contact: int | None = None
-    kind: Literal["take_suggestion"] = field(default="take_suggestion", repr=False)
+    def _born(self, answers: Answers) -> int:
+        return 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetNote:
+class SetNote(_SheetEdit):
     """Replace the pair's note."""
 
     text: str
     kind: Literal["note"] = field(default="note", repr=False)
 
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        return replace(sheet, note=self.text)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Decide:
-    """Let a stored decision stand; written by `Workspace.decide`."""
+class TakeAnswer(_SheetEdit):
+    """Let an answer's contacts stand instead of an earlier answer's; contacts that curators added stay."""
+
+    answer: int
+    kind: Literal["take_answer"] = field(default="take_answer", repr=False)
+
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        if self.answer not in answers:
+            raise ValueError(f"answer must be one of {sorted(answers)}, got {self.answer}")
+        lines = tuple(
+            SheetContact(id=number, original=stated.contact, contact=stated.contact, suggestion=stated.suggestion)
+            for number, stated in enumerate(answers[self.answer], sheet.next_id)
+        )
+        added = tuple(line for line in sheet.contacts if line.original.source == "curator")
+        next_id = sheet.next_id + len(lines)
+        return replace(sheet, contacts=lines + added, swapped=False, answer=self.answer, next_id=next_id)
+
+    def _born(self, answers: Answers) -> int:
+        return len(answers[self.answer])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decide(_SheetEdit):
+    """Let a stored decision stand; `Workspace.decide` writes it."""
 
     decision: int
     kind: Literal["decide"] = field(default="decide", repr=False)
 
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        return replace(sheet, decision=self.decision)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Undo:
-    """Take back the edit that made `revision`; written by `Workspace.undo`."""
+    """Take back the edit that made `revision`; `Workspace.undo` writes it."""
 
     revision: int
     kind: Literal["undo"] = field(default="undo", repr=False)
 
 
 Edit = (
-    TakeAnswer | Flip | FlipSide | SetPart | Mirror | Swap | Drop | Restore | Add | SetConfidence | TakeSuggestion
-    | SetNote | Decide | Undo
+    Flip | FlipSide | SetPart | Drop | Restore | SetConfidence | TakeSuggestion | Mirror | Swap | Add | SetNote
+    | TakeAnswer
 )  # fmt: skip
-"""Any edit; `.kind` is its name in the database and in exports."""
+"""What a curator can do to a sheet; `.kind` is the edit's name in the database and in exports."""
+
+Entry = Edit | Decide | Undo
+"""What a history holds."""
+
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Discriminator("kind")])
+
+
+def to_json(entry: Entry) -> dict[str, Any]:
+    """An entry as plain values."""
+    return _ENTRY.dump_python(entry, mode="json")
+
+
+def from_json(values: Mapping[str, Any]) -> Entry:
+    """The entry of plain values.
+
+    Raises:
+        ValueError: they are not one.
+    """
+    try:
+        return _ENTRY.validate_python(values)
+    except ValidationError as error:
+        raise ValueError(f"edit must be one of this program's, got {values}") from error
+
+
+def apply(sheet: Sheet, edit: Edit | Decide, *, curator: str = "", answers: Answers) -> Sheet:
+    """The next sheet; a change of the active contacts reopens a decided pair.
+
+    Raises:
+        ValueError: the edit names something that is not there, or changes nothing.
+    """
+    after = edit._on(sheet, curator, answers)
+    if after == sheet:
+        raise ValueError(f"{edit} changes nothing")
+    if after.active != sheet.active:
+        after = replace(after, decision=None)
+    return replace(after, revision=sheet.revision + 1)
+
+
+History = Sequence[tuple[str, Entry]]
+"""(curator, entry) from the first revision on."""
+
+
+def undone(history: History) -> frozenset[int]:
+    """The revisions that later entries took back."""
+    return frozenset(entry.revision for _, entry in history if isinstance(entry, Undo))
+
+
+def rebuild(history: History, answers: Answers) -> Sheet:
+    """The sheet that a history leads to: all its edits except those taken back."""
+    skip = undone(history)
+    sheet = Sheet()
+    for revision, (curator, entry) in enumerate(history, 1):
+        if isinstance(entry, Undo):
+            continue
+        if revision in skip:
+            # A number once given out is never given to another contact.
+            sheet = replace(sheet, next_id=sheet.next_id + entry._born(answers))
+        else:
+            sheet = apply(sheet, entry, curator=curator, answers=answers)
+    return replace(sheet, revision=len(history))
+
+
+def last_standing(history: History) -> int | None:
+    """The revision of the latest edit that still holds, which an undo takes back; None: there is none."""
+    skip = undone(history)
+    standing = (r for r in range(len(history), 0, -1) if r not in skip and not isinstance(history[r - 1][1], Undo))
+    return next(standing, None)

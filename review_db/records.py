@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from apu.types import BodyParams, Contact, ContactAnswer, Decision, PairObservation
-from review_db.edits import Edit, Sheet, StatedContact
+from review_db.edits import Edit, Entry, Sheet, StatedContact
 
 
 class PairState(StrEnum):
@@ -138,7 +138,7 @@ class EditRecord:
     """One entry of a pair's history: it led from `revision` - 1 to `revision`; `curator` is empty for the program."""
 
     revision: int
-    edit: Edit
+    edit: Entry
     curator: str
     made_at: str
     undone: bool

@@ -1,14 +1,22 @@
 """The workspace: one folder with `review.db`, images and artefacts, and every operation on it."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from apu.errors import AnswerError
+from apu.errors import AnswerError, ConflictError, StoreError
 from apu.types import ContactAnswer, Decision, FitResult, PairObservation
+from review_db import changes, details, queue, report
+from review_db.codec import pack_fit, pack_observation
+from review_db.database import Database, insert, now, one, sentences, sqlite3
 from review_db.edits import Edit, Sheet, Suggestion
-from review_db.jobs import Jobs
+from review_db.files import Files
+from review_db.jobs import Jobs, close_job
 from review_db.records import EVERY_PAIR, DecisionRecord, ImageRecord, Order, PairFilter, PairRecord, PairSummary
+from review_db.schema import migrate
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class Workspace:
@@ -21,13 +29,26 @@ class Workspace:
         path: the folder. jobs: the queue of fits and questions.
     """
 
-    path: Path
-    jobs: Jobs
+    def __init__(self, path: Path, database: Database) -> None:
+        """For `create` and `open`."""
+        self.path = path
+        self.files = Files(path)
+        self.jobs = Jobs(database, self.files)
+        self.database = database
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Open the workspace at `path`, making folder and database where there are none."""
-        raise NotImplementedError
+        """Open the workspace at `path`, making folder and database where there are none.
+
+        Raises:
+            StoreError: as `open`; or there is a folder with other things in it.
+        """
+        path = Path(path)
+        with sentences(path):
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / "review.db").exists() and any(path.iterdir()):
+                raise StoreError(f"{path} is a folder with other files and no workspace; choose an empty or new folder")
+        return cls._start(path, create=True)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -36,11 +57,25 @@ class Workspace:
         Raises:
             StoreError: no workspace there, damaged, made by a newer program, or not writable.
         """
-        raise NotImplementedError
+        path = Path(path)
+        with sentences(path):
+            if not (path / "review.db").is_file():
+                raise StoreError(f"{path} is not a workspace (it has no review.db); make one with: apu import")
+        return cls._start(path, create=False)
+
+    @classmethod
+    def _start(cls, path: Path, *, create: bool) -> Self:
+        database = Database(path / "review.db", create=create)
+        try:
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(path, database)
 
     def close(self) -> None:
         """Close the connections of every thread."""
-        raise NotImplementedError
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -56,23 +91,55 @@ class Workspace:
         `path` is a JPEG, PNG or WebP file that `apu.formats.read_image` has read, `size` its (width, height) in
         pixels, `source` the data set and `action` the data's own label, if any.
         """
-        raise NotImplementedError
+        suffix = Path(path).suffix.lower()
+        if suffix not in IMAGE_SUFFIXES:
+            raise ValueError(f"image must be one of {', '.join(IMAGE_SUFFIXES)}, got {path}")
+        with sentences(path):
+            data = Path(path).read_bytes()
+        content = hashlib.sha256(data).hexdigest()
+        self.files.put("images", data, suffix)
+        row = {"sha256": content, "suffix": suffix, "name": Path(path).name, "width": size[0], "height": size[1]}
+        row |= {"source": source, "action": action, "added_at": now()}
+        with self.database.write() as connection:
+            return _insert_new(connection, "images", row, key=("sha256",))[0]
 
     def add_input(self, image: int, kind: str, path: Path) -> bool:
         """Keep a detector's file of an image unchanged, for `apu propose`; False if it was there already."""
-        raise NotImplementedError
+        with sentences(path):
+            data = Path(path).read_bytes()
+        file = self.files.put("artefacts", data, Path(path).suffix.lower())
+        row = {"image_id": image, "kind": kind, "name": Path(path).name, "file": file, "added_at": now()}
+        with self.database.write() as connection:
+            _check_image(connection, image)
+            return _insert_new(connection, "inputs", row, key=("image_id", "kind", "file"))[1]
 
     def images(self) -> tuple[ImageRecord, ...]:
         """All images with their detector files, in order of arrival."""
-        raise NotImplementedError
+        with self.database.read() as connection:
+            ids = [row["id"] for row in connection.execute("SELECT id FROM images ORDER BY id")]
+            return tuple(details.image_record(connection, self.files, image) for image in ids)
 
     def image(self, image: int) -> ImageRecord:
         """One image."""
-        raise NotImplementedError
+        with self.database.read() as connection:
+            return details.image_record(connection, self.files, image)
 
     def add_pair(self, image: int, observation: PairObservation) -> int:
         """Add a candidate pair; the same observation of the same image again gives the same id and adds nothing."""
-        raise NotImplementedError
+        file = self.files.put("artefacts", pack_observation(observation), ".npz")
+        time = now()
+        row = {
+            "image_id": image,
+            "observation": file,
+            "source": observation.source,
+            "action": observation.action,
+            "simulated": observation.simulated,
+            "created_at": time,
+            "updated_at": time,
+        }
+        with self.database.write() as connection:
+            _check_image(connection, image)
+            return _insert_new(connection, "pairs", row, key=("image_id", "observation"))[0]
 
     # Looking --------------------------------------------------------------------------------------------------------
 
@@ -85,7 +152,8 @@ class Workspace:
         limit: int | None = None,
     ) -> tuple[PairSummary, ...]:
         """The queue from its beginning or after a pair, at most `limit` lines."""
-        raise NotImplementedError
+        with self.database.read() as connection:
+            return tuple(queue.walk(connection, where, order, after=after, limit=limit))
 
     def next_pair(
         self,
@@ -99,15 +167,18 @@ class Workspace:
 
         `after` is the summary as read when the pair was opened, so that work on it does not move the place.
         """
-        raise NotImplementedError
+        with self.database.read() as connection:
+            return next(queue.walk(connection, where, order, after=after, backwards=backwards, limit=1), None)
 
     def position(self, pair: PairSummary, where: PairFilter = EVERY_PAIR, *, order: Order = Order.ID) -> int:
         """How many pairs of the queue stand before this one."""
-        raise NotImplementedError
+        with self.database.read() as connection:
+            return queue.count(connection, where, order, before=pair)
 
     def count(self, where: PairFilter = EVERY_PAIR) -> int:
         """How many pairs the queue has."""
-        raise NotImplementedError
+        with self.database.read() as connection:
+            return queue.count(connection, where, Order.ID)
 
     def pair(self, pair: int) -> PairRecord:
         """Everything about one pair, from one snapshot.
@@ -116,19 +187,29 @@ class Workspace:
             ValueError: there is no such pair.
             StoreError: its observation's file is missing or damaged.
         """
-        raise NotImplementedError
+        with self.database.read() as connection:
+            return details.pair_record(connection, self.files, pair)
 
     def fit(self, fit: int) -> FitResult:
-        """A stored fit with parameters, start and loss curves."""
-        raise NotImplementedError
+        """A stored fit with parameters, start and loss curves.
+
+        Raises:
+            ValueError: there is no such fit.
+            StoreError: its file is missing or damaged.
+        """
+        with self.database.read() as connection:
+            return details.fit_result(connection, self.files, fit)
 
     def decisions(self, *, curator: str | None = None, since: str = "") -> tuple[DecisionRecord, ...]:
         """Decisions by time, also those that no longer stand; `since` as ISO 8601 UTC."""
-        raise NotImplementedError
+        condition = "d.made_at >= ?" if curator is None else "d.made_at >= ? AND u.name = ?"
+        with self.database.read() as connection:
+            return details.decision_records(connection, condition, (since,) if curator is None else (since, curator))
 
     def status(self) -> dict[str, Any]:
-        """The dictionary that `apu status --json` prints: pairs with their fits, counts by state, jobs, body."""
-        raise NotImplementedError
+        """The dictionary that `apu status --json` prints: pairs with their fits, counts by state, jobs."""
+        with self.database.read() as connection:
+            return {"workspace": str(self.path), **report.status(connection)}
 
     # Working --------------------------------------------------------------------------------------------------------
 
@@ -140,13 +221,15 @@ class Workspace:
         `suggestions` holds the denoiser's verdict per contact, or nothing. `edits.TakeAnswer` with the returned id
         makes an answer the sheet later.
         """
-        raise NotImplementedError
+        with self.database.write() as connection:
+            return changes.add_answer(connection, pair, answer, asker, suggestions)
 
     def add_answer_failure(
         self, pair: int, error: AnswerError, *, asker: str, model: str = "", prompt_id: str = "", seconds: float = 0.0
     ) -> int:
         """Keep a failed question; the pair can be asked again."""
-        raise NotImplementedError
+        with self.database.write() as connection:
+            return changes.add_failure(connection, pair, error, asker, model, prompt_id, seconds)
 
     def edit_contacts(self, pair: int, edit: Edit, *, curator: str, revision: int) -> Sheet:
         """Apply an edit that was made on `revision` and return the new sheet.
@@ -155,7 +238,7 @@ class Workspace:
             ConflictError: someone saved in between; the edit is kept in `PairRecord.conflicts`.
             ValueError: the edit names a contact that is not on the sheet, or changes nothing.
         """
-        raise NotImplementedError
+        return self._save(pair, edit, curator=curator, revision=revision)
 
     def decide(self, pair: int, decision: Decision, *, revision: int) -> Sheet:
         """Let a decision stand; the latest stands. Accepting needs a fit: the named one, else the latest.
@@ -163,19 +246,26 @@ class Workspace:
         Raises:
             ConflictError: as `edit_contacts`. ValueError: the fit is not one of this pair, or there is none to accept.
         """
-        raise NotImplementedError
+        return self._save(pair, decision, curator=decision.curator, revision=revision)
 
     def undo(self, pair: int, *, curator: str, revision: int) -> Sheet:
         """Take back the latest edit or decision that still holds; again: the one before it.
 
         Raises:
-            ConflictError: as `edit_contacts`. StoreError: nothing to take back, or the latest edit is someone else's.
+            ConflictError: someone saved in between.
+            StoreError: there is nothing to take back, or the latest edit is someone else's.
         """
-        raise NotImplementedError
+        with self.database.write() as connection:
+            return changes.undo(connection, pair, curator, revision)
 
     def settle(self, conflict: int, *, apply: bool, curator: str) -> Sheet:
-        """Settle a refused edit: apply it on top of what is stored now, or let the stored state stand."""
-        raise NotImplementedError
+        """Settle a refused edit: apply it on top of what is stored now, or let the stored state stand.
+
+        Raises:
+            ValueError: there is no such open conflict, or the edit no longer applies.
+        """
+        with self.database.write() as connection:
+            return changes.settle(connection, conflict, take=apply, curator=curator)
 
     def add_fit(
         self,
@@ -193,4 +283,32 @@ class Workspace:
             ValueError: a parameter or figure is not finite.
             StoreError: the job is no longer this worker's; nothing is stored.
         """
-        raise NotImplementedError
+        changes.check_finite(result)
+        file = self.files.put("artefacts", pack_fit(result), ".npz")
+        with self.database.write() as connection:
+            fit = changes.add_fit(connection, pair, result, file, revision, curator)
+            if job is not None and not close_job(connection, job, worker, "done", result=fit):
+                raise StoreError(f"job {job} was cancelled or given to another worker; its fit is not stored")
+        if job is not None:
+            self.jobs.drop_preview(job)
+        return fit
+
+    def _save(self, pair: int, change: Edit | Decision, *, curator: str, revision: int) -> Sheet:
+        with self.database.write() as connection:
+            sheet = changes.save(connection, pair, change, curator, revision)
+        if sheet is None:
+            raise ConflictError(changes.stale(pair))
+        return sheet
+
+
+def _check_image(connection: sqlite3.Connection, image: int) -> None:
+    one(connection, "SELECT id FROM images WHERE id = ?", (image,), missing=f"there is no image {image}")
+
+
+def _insert_new(
+    connection: sqlite3.Connection, table: str, row: dict[str, Any], *, key: tuple[str, ...]
+) -> tuple[int, bool]:
+    """The id of the row with the same key, inserted if there is none; and whether it was."""
+    condition = " AND ".join(f"{name} = :{name}" for name in key)
+    known = connection.execute(f"SELECT id FROM {table} WHERE {condition}", row).fetchone()  # noqa: S608
+    return (known["id"], False) if known else (insert(connection, table, row), True)

@@ -1,0 +1,233 @@
+"""What work adds to a pair: answers, fits, edits, decisions, undo, conflicts; each inside one transaction."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from apu.errors import AnswerError, ConflictError, StoreError
+from apu.types import ContactAnswer, Decision, FitResult, Verdict
+from review_db.database import insert, now, one, sqlite3
+from review_db.edits import (
+    Decide,
+    Edit,
+    Sheet,
+    StatedContact,
+    Suggestion,
+    TakeAnswer,
+    Undo,
+    apply,
+    from_json,
+    last_standing,
+    rebuild,
+    to_json,
+)
+from review_db.sheets import (
+    CONTACTS,
+    STATED,
+    as_history,
+    curator_id,
+    load_answers,
+    load_history,
+    load_sheet,
+    record,
+    refresh,
+)
+
+Change = Edit | Decision
+
+_DECISION = TypeAdapter(Decision)
+
+
+def add_answer(
+    connection: sqlite3.Connection,
+    pair: int,
+    answer: ContactAnswer,
+    asker: str,
+    suggestions: Sequence[Suggestion | None],
+) -> int:
+    """Store an answer, and let it stand unless a curator has worked on the sheet; gives its id."""
+    verdicts = tuple(suggestions) or (None,) * len(answer.contacts)
+    if len(verdicts) != len(answer.contacts):
+        raise ValueError(f"suggestions must be {len(answer.contacts)}, one per contact, got {len(verdicts)}")
+    stated = tuple(StatedContact(contact=c, suggestion=s) for c, s in zip(answer.contacts, verdicts, strict=True))
+    sheet = load_sheet(connection, pair)
+    number = insert(
+        connection,
+        "answers",
+        {
+            "pair_id": pair,
+            "asker": asker,
+            "model": answer.model,
+            "prompt_id": answer.prompt_id,
+            "status": "ok",
+            "raw": answer.raw,
+            "interaction": answer.interaction,
+            "orientation": answer.orientation,
+            "people": json.dumps(answer.people),
+            "stated": STATED.dump_json(stated).decode(),
+            "uncertainty": float(np.mean([each.doubt for each in stated])) if stated else 1.0,
+            "usage": json.dumps(dict(answer.usage)),
+            "simulated": answer.simulated,
+            "seconds": answer.seconds,
+            "asked_at": answer.asked_at or now(),
+        },
+    )
+    if any(entry.curator for entry in load_history(connection, pair)):
+        refresh(connection, pair)
+    else:
+        carry_out(connection, pair, sheet, TakeAnswer(answer=number), "")
+    return number
+
+
+def add_failure(
+    connection: sqlite3.Connection,
+    pair: int,
+    error: AnswerError,
+    asker: str,
+    model: str,
+    prompt_id: str,
+    seconds: float,
+) -> int:
+    """Store a failed question; gives its id."""
+    load_sheet(connection, pair)
+    row = {"pair_id": pair, "asker": asker, "model": model, "prompt_id": prompt_id, "seconds": seconds}
+    row |= {"status": error.status, "message": str(error), "raw": error.raw, "asked_at": now()}
+    number = insert(connection, "answers", row)
+    refresh(connection, pair)
+    return number
+
+
+def add_fit(connection: sqlite3.Connection, pair: int, fit: FitResult, file: str, revision: int, curator: str) -> int:
+    """Store a fit's figures beside the file of its arrays; gives its id."""
+    sheet = load_sheet(connection, pair)
+    if not 0 <= revision <= sheet.revision:
+        raise ValueError(f"revision must be 0 to {sheet.revision}, got {revision}")
+    row = _figures(fit) | {"pair_id": pair, "revision": revision, "file": file, "made_at": now()}
+    number = insert(connection, "fits", row | {"curator_id": curator_id(connection, curator) if curator else None})
+    connection.execute("UPDATE pairs SET fit_id = ? WHERE id = ?", (number, pair))
+    refresh(connection, pair)
+    return number
+
+
+def check_finite(fit: FitResult) -> None:
+    """Refuse a fit with a number that is none.
+
+    Raises:
+        ValueError: a parameter or figure is not finite.
+    """
+    figures = [fit.gaps_m, fit.reprojection_512, fit.reprojection_px]
+    figures += [np.array([fit.max_penetration_m, fit.mean_penetration_m, fit.seconds])]
+    if not (fit.params.finite and fit.start.finite and all(np.isfinite(each).all() for each in figures)):
+        raise ValueError("fit must hold finite numbers only")
+
+
+def _figures(fit: FitResult) -> dict[str, Any]:
+    same = ("max_gap_m", "max_penetration_m", "mean_penetration_m", "seconds", "stop", "device", "body", "kept")
+    row: dict[str, Any] = {name: getattr(fit, name) for name in same}
+    for unit in ("512", "px"):
+        a, b = getattr(fit, f"reprojection_{unit}")
+        row |= {f"reprojection_{unit}_a": float(a), f"reprojection_{unit}_b": float(b)}
+    return row | {
+        "kept": bool(fit.kept),
+        "swapped": bool(fit.swapped),
+        "iterations": int(fit.iterations),
+        "seed": int(fit.seed),
+        "contacts": CONTACTS.dump_json(fit.contacts).decode(),
+        "gaps_m": json.dumps([float(gap) for gap in fit.gaps_m]),
+        "options": json.dumps(dict(fit.options), sort_keys=True),
+    }
+
+
+def save(connection: sqlite3.Connection, pair: int, change: Change, curator: str, revision: int) -> Sheet | None:
+    """Carry a change out that was made on `revision`; None: it was refused and kept as a conflict."""
+    sheet = load_sheet(connection, pair)
+    if revision == sheet.revision:
+        return carry_out(connection, pair, sheet, change, curator)
+    insert(
+        connection,
+        "conflicts",
+        {
+            "pair_id": pair,
+            "kind": "decision" if isinstance(change, Decision) else change.kind,
+            "edit": json.dumps(
+                _DECISION.dump_python(change, mode="json") if isinstance(change, Decision) else to_json(change)
+            ),
+            "curator_id": curator_id(connection, curator),
+            "based_on": revision,
+            "found": sheet.revision,
+            "made_at": now(),
+        },
+    )
+    return None
+
+
+def carry_out(connection: sqlite3.Connection, pair: int, sheet: Sheet, change: Change, curator: str) -> Sheet:
+    """Apply a change to the stored sheet and store both."""
+    entry = _store_decision(connection, pair, sheet, change) if isinstance(change, Decision) else change
+    after = apply(sheet, entry, curator=curator, answers=load_answers(connection, pair))
+    record(connection, pair, after, entry, curator)
+    return after
+
+
+def _store_decision(connection: sqlite3.Connection, pair: int, sheet: Sheet, decision: Decision) -> Decide:
+    fit = decision.fit_id
+    if fit is None and decision.verdict is Verdict.ACCEPT:
+        fit = connection.execute("SELECT fit_id FROM pairs WHERE id = ?", (pair,)).fetchone()["fit_id"]
+        if fit is None:
+            raise ValueError(f"pair {pair} has no fit to accept; fit it first")
+    if fit is not None:
+        own = "SELECT id FROM fits WHERE id = ? AND pair_id = ?"
+        one(connection, own, (fit, pair), missing=f"fit_id must be a fit of pair {pair}, got {fit}")
+    row = {"pair_id": pair, "revision": sheet.revision + 1, "verdict": decision.verdict.value, "fit_id": fit}
+    row |= {"curator_id": curator_id(connection, decision.curator), "made_at": now()}
+    return Decide(decision=insert(connection, "decisions", row | {"reason": decision.reason, "note": decision.note}))
+
+
+def undo(connection: sqlite3.Connection, pair: int, curator: str, revision: int) -> Sheet:
+    """Take back the latest edit that still holds."""
+    sheet = load_sheet(connection, pair)
+    if sheet.revision != revision:
+        raise ConflictError(stale(pair))
+    history = as_history(load_history(connection, pair))
+    target = last_standing(history)
+    author = history[target - 1][0] if target else ""
+    if not target or not author:
+        raise StoreError(f"pair {pair} has no edit to take back")
+    if author != curator:
+        raise StoreError(f"the latest edit of pair {pair} is {author}'s; change it by an edit of your own")
+    entry = Undo(revision=target)
+    after = rebuild([*history, (curator, entry)], load_answers(connection, pair))
+    record(connection, pair, after, entry, curator)
+    return after
+
+
+def settle(connection: sqlite3.Connection, conflict: int, *, take: bool, curator: str) -> Sheet:
+    """Close a conflict: carry the refused change out on the stored sheet, or leave that as it is."""
+    row = one(
+        connection,
+        "SELECT * FROM conflicts WHERE id = ? AND settled_at IS NULL",
+        (conflict,),
+        missing=f"there is no open conflict {conflict}",
+    )
+    connection.execute("UPDATE conflicts SET settled_at = ?, applied = ? WHERE id = ?", (now(), take, conflict))
+    sheet = load_sheet(connection, row["pair_id"])
+    if not take:
+        return sheet
+    return carry_out(connection, row["pair_id"], sheet, change_of(row["kind"], row["edit"]), curator)
+
+
+def change_of(kind: str, text: str) -> Change:
+    """The refused edit or decision of a conflict's row."""
+    if kind == "decision":
+        return _DECISION.validate_json(text)
+    entry = from_json(json.loads(text))
+    assert not isinstance(entry, Decide | Undo)  # noqa: S101 - conflicts hold what curators send
+    return entry
+
+
+def stale(pair: int) -> str:
+    """The sentence of a conflict."""
+    return f"pair {pair} was changed by someone else in the meantime; look at both versions and choose"

@@ -1,0 +1,179 @@
+"""SQLite as the store uses it: one connection per thread, explicit transactions, errors as sentences.
+
+Every write begins with BEGIN IMMEDIATE, so that two writers wait for each other instead of failing half-way, and is
+on the disk when it returns (write-ahead log, synchronous FULL).
+"""
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apu.errors import InputError, StoreError
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    from sqlite_utils.utils import sqlite3  # pysqlite3 where it is installed: one library for every connection
+
+SAFE_SQLITE = (3, 51, 3)
+"""Older versions can damage a write-ahead log that two connections reset at once (SQLite's "WAL-reset bug")."""
+
+BUSY_TIMEOUT_S = 30.0
+
+_REMEDIES = {
+    "SQLITE_READONLY": "cannot be written: disk or folder is read-only; copy the workspace to one you may write to",
+    "SQLITE_CANTOPEN": "cannot be opened for writing; check that the folder exists and that you may write to it",
+    "SQLITE_PERM": "cannot be opened: access is not allowed; ask its owner for write access",
+    "SQLITE_FULL": "cannot be written: the disk is full; free some space and repeat the last step",
+    "SQLITE_BUSY": "is locked by another program; close that and repeat the last step",
+    "SQLITE_LOCKED": "is locked by another program; close that and repeat the last step",
+    "SQLITE_NOTADB": "is not a database of this program; restore it from a backup or choose another folder",
+    "SQLITE_CORRUPT": "is damaged; restore it from a backup",
+    "SQLITE_IOERR": "cannot be read or written: the disk reports an error; check the disk and repeat the last step",
+}
+
+
+def now() -> str:
+    """The time as stored: UTC, ISO 8601, microseconds; sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def check_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
+    """Refuse a SQLite that can lose data.
+
+    Raises:
+        StoreError: it is older than `SAFE_SQLITE`.
+    """
+    if version < SAFE_SQLITE:
+        found, needed = (".".join(map(str, v)) for v in (version, SAFE_SQLITE))
+        raise StoreError(f"SQLite {found} can damage the workspace, {needed} is needed: pip install pysqlite3")
+
+
+@contextmanager
+def sentences(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the file system's errors about `path` into a `StoreError` of one sentence."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{path} {_remedy(error)}") from error
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise  # a mistake in this program, not in the world
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} {_remedy(error)}") from error
+    except InputError as error:
+        raise StoreError(str(error)) from error
+    except OSError as error:
+        raise StoreError(f"{error.filename or path} cannot be used: {error.strerror or error}") from error
+
+
+def _remedy(error: Exception) -> str:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    for start, remedy in _REMEDIES.items():
+        if name.startswith(start):
+            return remedy
+    return f"cannot be used: {error}"
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that can be referred to weakly: threads that end take theirs along."""
+
+
+class Database:
+    """The connections to one database file.
+
+    Args:
+        path: the file. create: make it where there is none.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        check_sqlite()
+        self.path = path
+        self._create = create
+        self._local = threading.local()
+        self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that sees one moment of the database."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is stored as a whole when the block ends, and not at all when it raises."""
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in list(self._all):
+            connection.close()
+        self._local = threading.local()
+
+    def use_write_ahead_log(self) -> None:
+        """Let readers and a writer work at the same time; the file remembers it."""
+        with sentences(self.path):
+            self._connection().execute("PRAGMA journal_mode = WAL")
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        with sentences(self.path):
+            connection = self._connection()
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def _connection(self) -> _Connection:
+        # A forked child must not use its parent's connection.
+        if getattr(self._local, "process", None) != os.getpid():
+            self._local.connection = self._connect()
+            self._local.process = os.getpid()
+        return self._local.connection
+
+    def _connect(self) -> _Connection:
+        uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if self._create else 'rw'}"
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,  # each thread uses its own; only `close` reaches over
+            factory=_Connection,
+        )
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+        self._all.add(connection)
+        return connection
+
+
+def insert(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
+    """Insert one row; table and column names come from this program, values are bound. Returns the row's id."""
+    columns, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    cursor = connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", row)  # noqa: S608
+    return cursor.lastrowid or 0
+
+
+def one(connection: sqlite3.Connection, sql: str, parameters: Any, *, missing: str) -> sqlite3.Row:
+    """The one row of a query.
+
+    Raises:
+        ValueError: there is none; `missing` is the sentence.
+    """
+    row = connection.execute(sql, parameters).fetchone()
+    if row is None:
+        raise ValueError(missing)
+    return row
