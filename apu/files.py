@@ -59,12 +59,12 @@ def read_bytes(path: Path, *, max_bytes: int) -> bytes:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise InputError(f"{path} is not a file")
         with open(path, "rb") as file:
-            data = file.read(max_bytes + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > max_bytes:
+                raise UnsafeFileError(f"{path} is larger than the limit of {max_bytes / MIB:.0f} MiB")
+            return file.read(size)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > max_bytes:
-        raise UnsafeFileError(f"{path} is larger than the limit of {max_bytes / MIB:.0f} MiB")
-    return data
 
 
 def atomic_write(path: Path, data: bytes) -> None:

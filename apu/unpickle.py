@@ -26,6 +26,7 @@ _NAMES = {
         "ndarray": ("numpy",),
         "dtype": ("numpy",),
         "encode": ("_codecs",),
+        "bytes": ("__builtin__",),
     }.items()
     for module in modules
 }
@@ -178,6 +179,8 @@ class _Machine:
             self.stack.append(np.frombuffer(raw, _number(dtype), 1)[0])
         elif name == "encode":
             self.stack.append(self.encode(*arguments))
+        elif name == "bytes" and not arguments:
+            self.stack.append(b"")  # as protocol 2 spells it
         else:
             raise UnsafeFileError(f"its pickled part calls {name}")
 
