@@ -1,0 +1,194 @@
+"""The terms of the objective as pure functions: residuals and their derivative by the points they rest on.
+
+Every term is half a sum of (robust) squares, so that Levenberg-Marquardt can use it. A term returns its value per pair
+and residual rows r with slopes dr/dx, scaled such that the gradient of the value is sum_i r_i dr_i/dx; where the
+term is robust or soft, the rows are the reweighted ones (their weights held, as in iterated reweighted least squares).
+Axes: N pairs, P = 2 people.
+"""
+
+from typing import NamedTuple
+
+import roma
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class Term(NamedTuple):
+    """A term's value per pair, its residual rows and their slopes by a point (or by a rotation vector)."""
+
+    value: Float[Tensor, "pairs"]
+    residual: Float[Tensor, "pairs *rows"]
+    slope: Float[Tensor, "pairs *rows 3"]
+
+
+class ContactTerm(NamedTuple):
+    """The contact term and the pairs of samples that stand for each contact's soft minimum."""
+
+    term: Term
+    index: Int[Tensor, "pairs contacts best 2"]
+
+
+def reprojection(
+    points: Float[Tensor, "N P K 3"],
+    observed: Float[Tensor, "N P K 2"],
+    weight: Float[Tensor, "N P K"],
+    focal: Float[Tensor, "N 2"],
+    centre: Float[Tensor, "N 2"],
+    *,
+    unit: Float[Tensor, "N P"],
+    sigma: float,
+    scale: float,
+) -> Term:
+    """L_J: confidence-weighted distance of projected keypoints to detected ones, Geman-McClure (SMPLify-X, eq. 5).
+
+    With e the distance in 512-units and c the scale, a keypoint costs w^2 / (2 sigma^2) * c^2 e^2 / (c^2 + e^2).
+
+    Args:
+        points: camera frame, metres. observed: pixels. weight: confidences; 0 drops a keypoint.
+        focal, centre: of the camera, pixels. unit: 512-units per pixel of each person.
+        sigma, scale: 512-units.
+    """
+    # A point that a step threw behind the camera must still have a finite value, so that the step is refused.
+    z = points[..., 2:].clamp_min(0.05)
+    offset = (points[..., :2] / z * focal[:, None, None] + centre[:, None, None] - observed) * unit[..., None, None]
+    square = offset.square().sum(-1)
+    robust = scale**2 / (scale**2 + square)
+    value = 0.5 * (weight.square() * robust * square).sum((-1, -2)) / sigma**2
+    factor = (weight * robust / sigma)[..., None]
+    # d(f X / z) = f / z (dX - X / z dz), for each of the two image axes.
+    ray = points[..., :2] / z
+    direction = torch.eye(2, 3, dtype=points.dtype, device=points.device) - ray[..., None] * points.new_tensor([0, 0, 1.0])
+    slope = (factor * unit[..., None, None] * focal[:, None, None] / z)[..., None] * direction
+    return Term(value, factor * offset, slope)
+
+
+def contact(
+    points: Float[Tensor, "N P C S 3"],
+    normals: Float[Tensor, "N P C S 3"],
+    weight: Float[Tensor, "N C"],
+    *,
+    temperature: float,
+    sigma: float,
+    best: int,
+    normal_bonus: float,
+) -> ContactTerm:
+    """L_C = sum_ij W_ij C_ij min |v - u|^2 over the samples v, u of two parts (APU, eq. 1), the minimum softened.
+
+    Over the `best` closest pairs of samples k, with D_k = |v - u|^2 + bonus^2 (1 + n_v . n_u) and temperature t, the
+    minimum is -t^2 log(mean_k exp(-D_k / t^2)); skin that faces the other skin is preferred.
+
+    Args:
+        points: samples of both parts of every contact, metres. normals: outward, unit. weight: W; 0: no contact.
+        temperature, sigma, normal_bonus: metres.
+
+    Returns:
+        Rows (N, C, best, 3) = sqrt(W p_k) (v - u) / sigma with p the soft choice; slopes (N, C, best, 3, 3) are by v
+        and, negated, by u.
+    """
+    difference_square = torch.cdist(points[:, 0], points[:, 1]).square()
+    facing = normals[:, 0] @ normals[:, 1].transpose(-1, -2)
+    distance = difference_square + normal_bonus**2 * (1 + facing)
+    samples = distance.shape[-1]
+    closest, flat = distance.flatten(-2).topk(min(best, samples * samples), largest=False)
+    index = torch.stack([flat // samples, flat % samples], -1)
+    v, u = (points[:, p].gather(2, index[..., p, None].expand(*index.shape[:-1], 3)) for p in (0, 1))
+    facing_best = facing.flatten(-2).gather(-1, flat)
+    exact = (v - u).square().sum(-1) + normal_bonus**2 * (1 + facing_best)
+    t2 = temperature**2
+    soft = -t2 * (torch.logsumexp(-exact / t2, -1) - torch.log(torch.tensor(float(flat.shape[-1]))))
+    value = 0.5 * (weight * soft).sum(-1) / sigma**2
+    choice = torch.softmax(-exact.detach() / t2, -1)
+    factor = (weight[..., None] * choice).sqrt()[..., None] / sigma
+    eye = torch.eye(3, dtype=points.dtype, device=points.device)
+    return ContactTerm(Term(value, factor * (v - u), factor[..., None] * eye), index)
+
+
+def penetration(
+    depth: Float[Tensor, "N M"],
+    outward: Float[Tensor, "N M 3"],
+    area: Float[Tensor, "N M"],
+    *,
+    sigma: float,
+    margin: float,
+    weight: float,
+) -> Term:
+    """L_P: half of weight * sum of area (depth + margin)^2 / sigma^2 over vertices deeper than -margin.
+
+    Args:
+        depth: of one body's vertices in the other, metres, positive inside. outward: unit direction of the way out.
+        area: of each vertex over the mean vertex's. sigma, margin: metres.
+
+    Returns:
+        Slopes by the vertex; the surface's nearest point has the negated ones (point to plane).
+    """
+    factor = (weight * area).sqrt() / sigma
+    excess = (depth + margin).clamp_min(0)
+    residual = factor * excess
+    value = 0.5 * residual.square().sum(-1)
+    return Term(value, residual, -(factor * (excess > 0))[..., None] * outward)
+
+
+def inverse_left_jacobian(rotvec: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """d log(exp([w]x) R) / dw at w = 0, for R = exp([rotvec]x): I - [r]x / 2 + (1/t^2 - cot(t/2)/(2t)) [r]x^2."""
+    angle = rotvec.norm(dim=-1)[..., None, None]
+    small = angle < 1e-3
+    safe = torch.where(small, torch.ones_like(angle), angle)
+    quadratic = torch.where(small, torch.full_like(angle, 1 / 12), 1 / safe**2 - 1 / (2 * safe * torch.tan(safe / 2)))
+    zero = torch.zeros_like(rotvec[..., 0])
+    x, y, z = rotvec.unbind(-1)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) - cross / 2 + quadratic * (cross @ cross)
+
+
+def pose_prior(
+    rotations: Float[Tensor, "N P J 3 3"],
+    target: Float[Tensor, "N P J 3 3"],
+    sigma: Float[Tensor, "N P J"],
+) -> Term:
+    """L_init: geodesic distance of the local rotations to a target pose, half of |log(R R_0^T)|^2 / sigma^2, radians."""
+    rotvec = roma.rotmat_to_rotvec(rotations @ target.transpose(-1, -2))
+    residual = rotvec / sigma[..., None]
+    value = 0.5 * residual.square().sum((-1, -2, -3))
+    return Term(value, residual, inverse_left_jacobian(rotvec) / sigma[..., None, None])
+
+
+def joint_limits(
+    rotations: Float[Tensor, "N P J 3 3"],
+    lower: Float[Tensor, "J 3"],
+    upper: Float[Tensor, "J 3"],
+    *,
+    sigma: float,
+) -> Term:
+    """Half the square of what each joint's rotation vector exceeds its anatomical range by, over sigma^2, radians."""
+    rotvec = roma.rotmat_to_rotvec(rotations)
+    beyond = (rotvec - upper).clamp_min(0) - (lower - rotvec).clamp_min(0)
+    value = 0.5 * beyond.square().sum((-1, -2, -3)) / sigma**2
+    slope = (beyond != 0)[..., None] * inverse_left_jacobian(rotvec) / sigma
+    return Term(value, beyond / sigma, slope)
+
+
+def gaussian_mixture(
+    rotations: Float[Tensor, "N P J 3 3"],
+    means: Float[Tensor, "G D"],
+    roots: Float[Tensor, "G D D"],
+    penalties: Float[Tensor, "G"],
+    *,
+    weight: float,
+) -> Term:
+    """L_GMM: the nearest component of a Gaussian mixture over the body pose as rotation vectors (SMPLify, eq. 4).
+
+    min_g weight / 2 |T_g^T (theta - mu_g)|^2 + weight * penalty_g, with T T^T the inverse covariance and the penalty
+    -log(weight_g) + log det(cov_g) / 2, shifted so that the least is zero. Rows: (N, P, D); slopes by each joint:
+    (N, P, D, J, 3), here flattened to (N, P, D, 3 J).
+    """
+    rotvec = roma.rotmat_to_rotvec(rotations)
+    theta = rotvec.flatten(-2)[..., None, :] - means
+    white = torch.einsum("...gd,gde->...ge", theta, roots)
+    energy = 0.5 * white.square().sum(-1) + penalties
+    component = energy.argmin(-1)
+    value = weight * energy.amin(-1).sum(-1)
+    residual = weight**0.5 * white.gather(-2, component[..., None, None].expand(*component.shape, 1, white.shape[-1]))[..., 0, :]
+    slope = weight**0.5 * roots[component].transpose(-1, -2).unflatten(-1, (-1, 3))
+    slope = torch.einsum("...djc,...jck->...djk", slope, inverse_left_jacobian(rotvec))
+    return Term(value, residual, slope)

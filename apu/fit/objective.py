@@ -1,0 +1,255 @@
+"""The objective of a batch of pairs: its value, and its Gauss-Newton system in the 160 unknowns of a pair."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from apu.body.collide import Collider, other_person
+from apu.body.skinning import BETAS, NUM_PARAMS, ROTATIONS, TRANSL, Frames, Pose, SkinnedPoints
+from apu.fit import losses
+from apu.fit.limits import joint_ranges
+from apu.fit.mixture import Mixture
+from apu.fit.options import FitOptions, Phase
+from apu.fit.problem import Problem
+from apu.fit.proxy import FitBody
+
+_PAIR = 2 * NUM_PARAMS
+_MOST_INSIDE = 256
+"""Vertices per person whose rows enter the system; the deepest ones, when there are more."""
+
+
+class System(NamedTuple):
+    """J^T J and J^T r of a pair's residuals; columns: 80 unknowns of person 0, 80 of person 1."""
+
+    hessian: Float[Tensor, "N 160 160"]
+    gradient: Float[Tensor, "N 160"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The objective at a pose.
+
+    Attributes:
+        terms: value per pair of every term, by name. total: their sum.
+        linearise: the Gauss-Newton system there; computed only when asked for.
+    """
+
+    terms: dict[str, Float[Tensor, "N"]]
+    total: Float[Tensor, "N"]
+    linearise: Callable[[], System]
+
+
+class Objective:
+    """All terms of both stages over a batch of pairs (method: APU section 3.3; numbers: `FitOptions`)."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        samples: SkinnedPoints,
+        sample_normals: Float[Tensor, "samples 3"],
+        body: FitBody,
+        options: FitOptions,
+        mixture: Mixture | None = None,
+    ):
+        self.problem, self.body, self.options, self.mixture = problem, body, options, mixture
+        self._samples, self._normals = samples, sample_normals
+        self._ranges = joint_ranges(device=samples.rest.device, dtype=samples.rest.dtype)
+        self._support, local = torch.unique(body.keypoint_index, return_inverse=True)
+        ones = torch.ones(len(self._support), 1)
+        self._markers = body.surface.take(self._support[:, None], ones)
+        self._marker_index = local
+        self._collider: Collider | None = None
+
+    def __getitem__(self, index: Tensor) -> "Objective":
+        """The objective of some of the pairs."""
+        return Objective(self.problem[index], self._samples, self._normals, self.body, self.options, self.mixture)
+
+    def evaluate(self, pose: Pose, phase: Phase) -> Evaluation:
+        """The objective at `pose` (N, P, ...)."""
+        frames = self.body.surface.skeleton.frames(pose)
+        parts = [self._reprojection(pose, frames, phase), self._prior(pose, phase)]
+        if self.problem.contact_weight.shape[1]:
+            parts.append(self._contact(pose, frames, phase))
+        if phase.penetration > 0:
+            parts.append(self._penetration(pose, frames, phase))
+        terms = {name: value for values, _ in parts for name, value in values.items()}
+        total = torch.stack(list(terms.values())).sum(0)
+
+        def linearise() -> System:
+            hessian = torch.zeros(len(total), _PAIR, _PAIR, dtype=total.dtype, device=total.device)
+            gradient = torch.zeros(len(total), _PAIR, dtype=total.dtype, device=total.device)
+            for _, add in parts:
+                add(hessian, gradient)
+            if not phase.shape:
+                for p in range(2):
+                    fixed = slice(p * NUM_PARAMS + BETAS.start, p * NUM_PARAMS + BETAS.stop)
+                    hessian[:, fixed], hessian[:, :, fixed], gradient[:, fixed] = 0, 0, 0
+                    hessian[:, fixed, fixed] = torch.eye(BETAS.stop - BETAS.start, dtype=total.dtype, device=total.device)
+            return System(hessian, gradient)
+
+        return Evaluation(terms, total, linearise)
+
+    def contact_loss(self, pose: Pose) -> Float[Tensor, "N"]:
+        """L_C alone, with the sharpest temperature: to compare the two assignments of people."""
+        frames = self.body.surface.skeleton.frames(pose)
+        return self._contact(pose, frames, self.options.schedule[-1])[0]["contact"]
+
+    # Each term: its values by name, and how its rows enter the system.
+
+    def _reprojection(self, pose: Pose, frames: Frames, phase: Phase):  # noqa: ANN202
+        problem, markers = self.problem, self._markers
+        skinned = markers.posed(pose, frames)
+        support = skinned.points[..., self._marker_index, :]
+        points = (self.body.keypoint_weight[..., None] * support).sum(-2)
+        term = losses.reprojection(
+            points, problem.observed, problem.weight, problem.focal, problem.centre,
+            unit=problem.unit, sigma=self.options.keypoint_sigma, scale=phase.keypoint_scale,
+        )  # fmt: skip
+
+        def add(hessian: Tensor, gradient: Tensor) -> None:
+            index = self._marker_index.expand(*points.shape[:2], *self._marker_index.shape)
+            weight = self.body.keypoint_weight.expand(*points.shape[:2], *self.body.keypoint_weight.shape)
+            rows = (term.slope @ markers.jacobian(pose, frames, skinned.shaped, index, weight)).flatten(2, 3)
+            _add_per_person(hessian, gradient, rows, term.residual.flatten(2, 3))
+
+        return {"keypoints": term.value}, add
+
+    def _contact(self, pose: Pose, frames: Frames, phase: Phase):  # noqa: ANN202
+        problem, samples = self.problem, self._samples
+        points, shaped = samples.posed(pose, frames)
+        turn = (samples.weights @ frames.rotation.flatten(-2)).unflatten(-1, (3, 3))
+        normals = (turn @ self._normals[..., None])[..., 0]
+        pairs, people = torch.arange(len(problem), device=points.device), torch.arange(2, device=points.device)
+        at = (pairs[:, None, None, None], people[:, None, None], problem.part_index)
+        term, best = losses.contact(
+            points[at], normals[at], problem.contact_weight, temperature=phase.contact_temperature,
+            sigma=self.options.contact_sigma, best=self.options.contact_pairs, normal_bonus=self.options.normal_bonus,
+        )  # fmt: skip
+
+        def add(hessian: Tensor, gradient: Tensor) -> None:
+            # (N, P, C * best): ids of the chosen samples of either person.
+            ids = problem.part_index.gather(-1, best.permute(0, 3, 1, 2)).flatten(2)
+            jacobian = samples.jacobian(
+                pose, frames, shaped, ids[..., None], torch.ones_like(ids, dtype=points.dtype)[..., None]
+            )
+            factor = term.slope[..., 0, 0].flatten(1)[..., None, None]
+            rows = torch.cat([factor * jacobian[:, 0], -factor * jacobian[:, 1]], -1).flatten(1, 2)
+            _add_rows(hessian, gradient, rows, term.residual.flatten(1))
+
+        return {"contact": term.value}, add
+
+    def _penetration(self, pose: Pose, frames: Frames, phase: Phase):  # noqa: ANN202
+        skin, faces = self.body.skin, self._faces
+        vertices, shaped = skin.posed(pose, frames)  # (N, P, V, 3)
+        bodies = vertices.flatten(0, 1)
+        if self._collider is None:
+            self._collider = Collider(self.body.skin_faces, bodies.shape[1], len(bodies), bodies.device)
+        self._collider.update(bodies)
+        inside = self._collider.query(other_person(bodies))  # row b: vertices of the other person, in body b
+        depth = other_person(inside.depth[..., None])[..., 0].unflatten(0, (-1, 2)).to(bodies.dtype)
+        face, bary = (other_person(a.flatten(2) if a.ndim > 2 else a[..., None]).unflatten(0, (-1, 2)) for a in (inside.face, inside.bary))
+        count = int((depth > -self.options.penetration_margin).sum(-1).max().clamp(1, _MOST_INSIDE))
+        deepest, vertex = depth.topk(count, dim=-1)  # (N, P, M)
+        triangle = faces[face[..., 0].gather(-1, vertex)]  # (N, P, M, 3), of the other person
+        bary = bary.gather(2, vertex[..., None].expand(*vertex.shape, 3)).to(bodies.dtype)
+        x = vertices.gather(2, vertex[..., None].expand(*vertex.shape, 3))
+        corners = _gather_points(vertices.flip(1), triangle)
+        outward = _outward(x, (bary[..., None] * corners).sum(-2), corners, deepest)
+        options = self.options
+        term = losses.penetration(
+            deepest.flatten(1), outward.flatten(1, 2), self.body.skin_area[vertex].flatten(1),
+            sigma=options.penetration_sigma, margin=options.penetration_margin, weight=phase.penetration,
+        )  # fmt: skip
+
+        def add(hessian: Tensor, gradient: Tensor) -> None:
+            # Rows of vertices of person p rest on p's vertex and, negated, on the other's triangle.
+            slope = term.slope.unflatten(1, (2, count))[..., None, :]
+            ones = torch.ones_like(vertex, dtype=bodies.dtype)[..., None]
+            own = (slope @ skin.jacobian(pose, frames, shaped, vertex[..., None], ones))[..., 0, :]
+            flipped = Pose(*(a.flip(1) for a in (pose.rotations, pose.betas, pose.transl)))
+            other_frames = Frames(*(a.flip(1) for a in frames))
+            other = (-slope @ skin.jacobian(flipped, other_frames, shaped.flip(1), triangle, bary))[..., 0, :]
+            rows = torch.cat([torch.cat([own[:, 0], other[:, 0]], -1), torch.cat([other[:, 1], own[:, 1]], -1)], 1)
+            _add_rows(hessian, gradient, rows, term.residual)
+
+        return {"penetration": term.value}, add
+
+    @property
+    def _faces(self) -> Tensor:
+        return torch.as_tensor(self.body.skin_faces, device=self.body.skin_area.device)
+
+    def _prior(self, pose: Pose, phase: Phase):  # noqa: ANN202
+        problem, options = self.problem, self.options
+        initial = losses.pose_prior(pose.rotations, problem.target, problem.pose_sigma)
+        limits = losses.joint_limits(pose.rotations[..., 1:, :, :], *self._ranges, sigma=options.limit_sigma)
+        # Shape: L2 to the mean (L_beta); the child axis and the place: L2 to the start.
+        sigma = pose.betas.new_tensor([options.beta_sigma] * 10 + [options.child_sigma])
+        centre = torch.cat([torch.zeros_like(problem.start.betas[..., :10]), problem.start.betas[..., 10:]], -1)
+        shape = (pose.betas - centre) / sigma
+        place_sigma = pose.transl.new_tensor(options.transl_sigma)
+        place = (pose.transl - problem.start.transl) / place_sigma
+        values = {
+            "initial_pose": initial.value,
+            "joint_limits": limits.value,
+            "shape": 0.5 * shape.square().sum((-1, -2)),
+            "place": 0.5 * place.square().sum((-1, -2)),
+        }
+        mixture = None
+        if self.mixture is not None:
+            m = self.mixture
+            mixture = losses.gaussian_mixture(pose.rotations[..., 1:, :, :], m.means, m.roots, m.penalties, weight=options.gmm_weight)
+            values["pose_mixture"] = mixture.value
+
+        def add(hessian: Tensor, gradient: Tensor) -> None:
+            _add_joint_blocks(hessian, gradient, initial, first=0)
+            _add_joint_blocks(hessian, gradient, limits, first=1)
+            for p in range(2):
+                for columns, residual, width in ((BETAS, shape, sigma), (TRANSL, place, place_sigma)):
+                    at = torch.arange(columns.start, columns.stop, device=hessian.device) + p * NUM_PARAMS
+                    hessian[:, at, at] += 1 / width.square()
+                    gradient[:, at] += residual[:, p] / width
+            if mixture is not None:
+                rows = mixture.slope.flatten(-2)
+                padded = torch.nn.functional.pad(rows, (3, NUM_PARAMS - ROTATIONS.stop))
+                _add_per_person(hessian, gradient, padded, mixture.residual)
+
+        return values, add
+
+
+def _outward(x: Tensor, nearest: Tensor, corners: Tensor, depth: Tensor) -> Tensor:
+    """Unit directions out of the body: to the nearest point from inside, away from it outside, the face's on the skin."""
+    normal = torch.linalg.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :])
+    direction = (nearest - x) * torch.sign(depth)[..., None]
+    direction = torch.where(depth[..., None].abs() < 1e-3, normal, direction)
+    return torch.nn.functional.normalize(direction, dim=-1)
+
+
+def _gather_points(points: Float[Tensor, "N P V 3"], index: Tensor) -> Tensor:
+    flat = index.flatten(2)
+    return points.gather(2, flat[..., None].expand(*flat.shape, 3)).unflatten(2, index.shape[2:])
+
+
+def _add_rows(hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N R 160"], residual: Float[Tensor, "N R"]) -> None:
+    hessian += rows.transpose(1, 2) @ rows
+    gradient += (residual[:, None] @ rows)[:, 0]
+
+
+def _add_per_person(hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N P R 80"], residual: Float[Tensor, "N P R"]) -> None:
+    for p in range(2):
+        own = slice(p * NUM_PARAMS, (p + 1) * NUM_PARAMS)
+        _add_rows(hessian[:, own, own], gradient[:, own], rows[:, p], residual[:, p])
+
+
+def _add_joint_blocks(hessian: Tensor, gradient: Tensor, term: losses.Term, *, first: int) -> None:
+    """Rows (N, P, J, 3) with slopes (N, P, J, 3, 3) by the rotation vectors of joints first, first + 1, ..."""
+    block = term.slope.transpose(-1, -2) @ term.slope
+    pull = (term.residual[..., None, :] @ term.slope)[..., 0, :]
+    joints = torch.arange(block.shape[2], device=hessian.device) + first
+    for p in range(2):
+        at = p * NUM_PARAMS + 3 * joints[:, None] + torch.arange(3, device=hessian.device)  # (J, 3)
+        hessian[:, at[:, :, None], at[:, None, :]] += block[:, p]
+        gradient[:, at] += pull[:, p]

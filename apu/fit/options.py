@@ -1,0 +1,103 @@
+"""Every number of the fit: meaning, unit, default and where it comes from."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from apu.metrics import BORDER, MIN_CONFIDENCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One phase of the annealed objective.
+
+    Attributes:
+        keypoint_scale: Geman-McClure scale in 512-units: errors far beyond it lose their pull.
+        contact_temperature: of the soft minimum over a contact's pairs of points, metres.
+        penetration: weight of the interpenetration term, 0 to 1.
+        shape: betas are free (the paper's stage 1) or held (stage 2).
+        steps: most Levenberg-Marquardt steps.
+    """
+
+    keypoint_scale: float
+    contact_temperature: float
+    penetration: float
+    shape: bool
+    steps: int
+
+
+SCHEDULE = (
+    Phase(keypoint_scale=250.0, contact_temperature=0.06, penetration=0.0, shape=True, steps=25),
+    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.1, shape=False, steps=15),
+    Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=40),
+)
+"""Coarse to fine; the first is the paper's stage 1 (shape free), the others its stage 2 (shape held, interpenetration)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """What the objective weighs and when it stops.
+
+    The sigmas say how large a deviation counts as one; the objective is half the sum of squares over them, so a
+    sigma is the square root of an inverse weight of the paper's losses. Those without another source were set on
+    synthetic scenes.
+
+    Attributes:
+        schedule: phases, coarse to fine.
+        keypoint_sigma: L_J, in 512-units (the person's box scaled to 512, as BUDDI does). Weight: confidence squared.
+        min_confidence: keypoints below it are not used.
+        border: keypoints nearer to the image border than this share of the image's side are not used: detectors
+            clamp cut-off joints there and are sure of them.
+        contact_sigma: L_C, metres, for W = 1.
+        contact_pairs: pairs of points that stand for the soft minimum of one contact.
+        normal_bonus: metres; a pair of points whose normals do not oppose counts as up to sqrt(2) x this further.
+        penetration_sigma, penetration_margin: L_P per proxy vertex, metres; the margin begins to push before skin
+            meets skin.
+        orient_sigma, spine_sigma, arm_sigma, leg_sigma, other_sigma: L_init, radians from the start pose.
+        hidden_leg_sigma: legs whose knee is not seen are pulled straight, radians.
+        limit_sigma: joint limits, radians beyond them.
+        beta_sigma: L_beta, standard deviations of the shape space. child_sigma: of the 11th beta from the start.
+        transl_sigma: metres from the start along x, y, z (depth is what a start knows least).
+        gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.prior`).
+        assignment: ``"smaller"``: of the answer's people and their exchange, the one with the smaller L_C (APU,
+            implementation details); ``"given"``: as stated, once a person has confirmed who is who.
+        kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
+        max_seconds: the best state stands after this time.
+        reprojection_limit: the automatic filter keeps a pair below it, 512-units (APU, section 3.3).
+    """
+
+    schedule: tuple[Phase, ...] = SCHEDULE
+    keypoint_sigma: float = 8.0
+    min_confidence: float = MIN_CONFIDENCE
+    border: float = BORDER
+    contact_sigma: float = 0.02
+    contact_pairs: int = 12
+    normal_bonus: float = 0.03
+    penetration_sigma: float = 0.005
+    penetration_margin: float = 0.004
+    orient_sigma: float = 0.2
+    spine_sigma: float = 0.15
+    arm_sigma: float = 0.7
+    leg_sigma: float = 0.45
+    other_sigma: float = 0.25
+    hidden_leg_sigma: float = 0.25
+    limit_sigma: float = 0.1
+    beta_sigma: float = 1.0
+    child_sigma: float = 0.1
+    transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.30)
+    gmm_weight: float = 1.0
+    assignment: str = "smaller"
+    kick_depth: float = 0.012
+    kicks: int = 4
+    max_seconds: float = 20.0
+    reprojection_limit: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.assignment not in ("smaller", "given"):
+            raise ValueError(f"assignment must be 'smaller' or 'given', got {self.assignment!r}")
+        for name in ("keypoint_sigma", "contact_sigma", "penetration_sigma", "max_seconds", "contact_pairs"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the record kept with a fit."""
+        return asdict(self)

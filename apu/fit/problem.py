@@ -1,0 +1,130 @@
+"""Pairs to be fitted as padded tensors: what the objective knows besides the unknowns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from apu.body.skinning import NUM_JOINTS, Pose, SkinnedPoints
+from apu.errors import FitError
+from apu.fit.options import FitOptions
+from apu.fit.proxy import PART_SAMPLES, FitBody
+from apu.metrics import units_512, used_confidence
+from apu.types import BODY_25, SMPL_JOINTS, Contact, PairObservation
+
+_JOINT = {name: i for i, name in enumerate(SMPL_JOINTS)}
+_POINT = {name: i for i, name in enumerate(BODY_25)}
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """N pairs of P = 2 people; every field has the pair axis first.
+
+    Attributes:
+        start: where the fit begins; target: the pose L_init pulls to; pose_sigma: how much, radians per joint.
+        observed, weight: BODY_25 in pixels and their confidences (0: not used); unit: 512-units per pixel.
+        focal, centre: of the camera, pixels.
+        part_index: samples of every contact's two parts, as ids of `samples`; contact_weight: W, 0 for padding.
+    """
+
+    start: Pose
+    target: Float[Tensor, "N P 22 3 3"]
+    pose_sigma: Float[Tensor, "N P 22"]
+    observed: Float[Tensor, "N P 25 2"]
+    weight: Float[Tensor, "N P 25"]
+    unit: Float[Tensor, "N P"]
+    focal: Float[Tensor, "N 2"]
+    centre: Float[Tensor, "N 2"]
+    part_index: Int[Tensor, "N P C S"]
+    contact_weight: Float[Tensor, "N C"]
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    def __getitem__(self, index: Tensor | slice) -> Self:
+        """The chosen pairs."""
+        return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+def build_problem(
+    observations: Sequence[PairObservation],
+    contacts: Sequence[Sequence[Contact]],
+    starts: Sequence[Pose],
+    body: FitBody,
+    options: FitOptions,
+) -> tuple[Problem, SkinnedPoints, Float[Tensor, "samples 3"]]:
+    """Tensors of a batch, with the contact samples as skinned points and their normals at rest.
+
+    Raises:
+        FitError: neither person of a pair has a usable keypoint.
+    """
+    surface = body.surface
+    tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=surface.rest.dtype, device=surface.rest.device)  # noqa: E731
+    confidence = np.stack(
+        [used_confidence(o, min_confidence=options.min_confidence, border=options.border) for o in observations]
+    )
+    for observation, row in zip(observations, confidence, strict=True):
+        if not row.any():
+            raise FitError(f"{observation.image}: no keypoint of either person is sure enough to fit to; check the detector's file")
+    units = np.stack([units_512(o, c) for o, c in zip(observations, confidence, strict=True)])
+    sigma = np.stack([_pose_sigma(row, options) for row in confidence])
+    start = Pose(*(torch.stack([getattr(s, name) for s in starts]) for name in ("rotations", "betas", "transl")))
+    target = start.rotations.clone()
+    hidden = torch.as_tensor(_hidden_legs(confidence), device=target.device)
+    target[hidden] = torch.eye(3, dtype=target.dtype, device=target.device)
+    sigma[hidden.cpu().numpy()] = options.hidden_leg_sigma
+    cameras = [o.camera for o in observations]
+    index, weight = _contact_samples(contacts, body)
+    used, part_index = np.unique(index, return_inverse=True)
+    device = surface.rest.device
+    problem = Problem(
+        start=start,
+        target=target,
+        pose_sigma=tensor(sigma),
+        observed=tensor(np.nan_to_num([o.keypoints[:, : len(BODY_25), :2] for o in observations])),
+        weight=tensor(confidence),
+        unit=tensor(units),
+        focal=tensor([[c.K[0, 0], c.K[1, 1]] for c in cameras]),
+        centre=tensor([c.K[:2, 2] for c in cameras]),
+        part_index=torch.as_tensor(part_index.reshape(index.shape), device=device),
+        contact_weight=tensor(weight),
+    )
+    samples = surface.take(used[:, None], np.ones((len(used), 1)))
+    return problem, samples, body.normals[torch.as_tensor(used, device=device)]
+
+
+def _contact_samples(contacts: Sequence[Sequence[Contact]], body: FitBody) -> tuple[np.ndarray, np.ndarray]:
+    most = max((len(c) for c in contacts), default=0)
+    index = np.zeros((len(contacts), 2, most, PART_SAMPLES), np.int64)
+    weight = np.zeros((len(contacts), most))
+    for n, row in enumerate(contacts):
+        for c, contact in enumerate(row):
+            index[n, :, c] = [body.samples(part) for part in contact.parts]
+            weight[n, c] = contact.weight
+    return index, weight
+
+
+def _pose_sigma(confidence: np.ndarray, options: FitOptions) -> Float[np.ndarray, "P 22"]:
+    sigma = np.full(NUM_JOINTS, options.other_sigma)
+    sigma[_JOINT["pelvis"]] = options.orient_sigma
+    for group, value in (
+        (("spine1", "spine2", "spine3"), options.spine_sigma),
+        (("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"), options.arm_sigma),
+        (("left_hip", "right_hip", "left_knee", "right_knee"), options.leg_sigma),
+    ):
+        sigma[[_JOINT[name] for name in group]] = value
+    return np.tile(sigma, (len(confidence), 1))
+
+
+def _hidden_legs(confidence: Float[np.ndarray, "N P 25"]) -> np.ndarray:
+    """Hips, knees and ankles of legs whose knee is not seen."""
+    hidden = np.zeros((*confidence.shape[:2], NUM_JOINTS), bool)
+    for side in ("left", "right"):
+        unseen = confidence[..., _POINT[f"{side}_knee"]] == 0
+        for joint in ("hip", "knee", "ankle"):
+            hidden[..., _JOINT[f"{side}_{joint}"]] = unseen
+    return hidden

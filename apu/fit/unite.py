@@ -1,0 +1,199 @@
+"""Unite: fit two bodies to keypoints, contacts and each other (APU, section 3.3), coarse to fine, with restarts."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from apu.body.model import BodyModel
+from apu.body.skinning import Pose, stack
+from apu.errors import FitError
+from apu.fit.kicks import kicked_starts
+from apu.fit.mixture import Mixture
+from apu.fit.objective import Objective
+from apu.fit.options import FitOptions
+from apu.fit.problem import build_problem
+from apu.fit.proxy import FitBody, fit_body
+from apu.fit.solver import Step, minimise
+from apu.fit.start import initial_pose
+from apu.metrics import contact_gaps, penetration_depth, reprojection_error
+from apu.types import BodyParams, Contact, FitResult, PairObservation
+
+
+class FitCancelled(FitError):
+    """The person who started the fit stopped it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitProgress:
+    """A fit on its way.
+
+    Attributes:
+        stage: 1 (shape free) or 2 (shape held, interpenetration in full). step: steps taken so far.
+        fraction: of the work, 0 to 1; an estimate that never goes back. params: the state now. terms: the objective.
+    """
+
+    stage: int
+    step: int
+    fraction: float
+    params: BodyParams
+    terms: dict[str, float]
+
+
+def fit_pair(
+    observation: PairObservation,
+    contacts: Sequence[Contact],
+    body: BodyModel,
+    *,
+    options: FitOptions | None = None,
+    mixture: Mixture | None = None,
+    start: BodyParams | None = None,
+    seed: int = 0,
+    progress: Callable[[FitProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Fit both people of a pair together.
+
+    Args:
+        observation: keypoints, camera and first guess. contacts: with their weights W.
+        body: the model to fit; the fit runs on its device. options: None for the defaults.
+        mixture: a Gaussian-mixture pose prior (L_GMM), where the user has one.
+        start: begin here instead of at the observation's estimate (a warm refit).
+        seed: kept with the result; the fit itself draws no random numbers.
+        progress: called after every step. cancelled: asked after every step.
+
+    Raises:
+        FitError: no usable keypoint, or nothing finite came out. FitCancelled: `cancelled` said so.
+    """
+    began = time.monotonic()
+    options = options or FitOptions()
+    prepared = fit_body(body)
+    first = initial_pose(observation, prepared)
+    pose = first if start is None else Pose.of(start, device=body.device, dtype=body.dtype)
+    contacts, swapped = assign_people(observation, contacts, first, prepared, options)
+    watch = _Watch(options, progress, cancelled)
+    objective = Objective(*build_problem([observation], [contacts], [first], prepared, options), prepared, options, mixture)
+    deadline = began + options.max_seconds
+    pose, value = _anneal(objective, stack([pose]), options, watch, deadline)
+    pose, value, kicks = _restart(objective, pose, value, options, watch, deadline)
+    best = pose[0]
+    if not np.isfinite(value):
+        raise FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
+    return _result(
+        observation, contacts, body, prepared, best.params(), first.params(), swapped=swapped, options=options, watch=watch,
+        stop=watch.stop(deadline, kicks), seconds=time.monotonic() - began, seed=seed,
+    )  # fmt: skip
+
+
+def assign_people(
+    observation: PairObservation, contacts: Sequence[Contact], start: Pose, body: FitBody, options: FitOptions
+) -> tuple[tuple[Contact, ...], bool]:
+    """The contacts as given, or with the two people exchanged if that lies closer at the start.
+
+    A model's left and right person can be the wrong way round; the smaller L_C decides (APU, implementation details).
+    """
+    given = tuple(contacts)
+    if options.assignment == "given" or not given:
+        return given, False
+    exchanged = tuple(contact.swapped for contact in given)
+    problem = build_problem([observation] * 2, [given, exchanged], [start] * 2, body, options)
+    loss = Objective(*problem, body, options).contact_loss(stack([start] * 2))
+    return (exchanged, True) if loss[1] < loss[0] else (given, False)
+
+
+def _anneal(
+    objective: Objective, pose: Pose, options: FitOptions, watch: "_Watch", deadline: float, *, first: int = 0
+) -> tuple[Pose, float]:
+    """Run the schedule from phase `first` on; the pose and its final objective."""
+    value = float("nan")
+    for index in range(first, len(options.schedule)):
+        phase = options.schedule[index]
+        watch.enter(index)
+        solution = minimise(objective, pose, phase, observe=watch, deadline=deadline)
+        pose, value = solution.pose, float(solution.value[0])
+    return pose, value
+
+
+def _restart(
+    objective: Objective, pose: Pose, value: float, options: FitOptions, watch: "_Watch", deadline: float
+) -> tuple[Pose, float, int]:
+    """Where limbs have locked through each other, start again with them pushed apart; keep the lowest objective."""
+    taken = 0
+    for _ in range(options.kicks):
+        starts = kicked_starts(objective, pose, options)
+        if not starts or time.monotonic() > deadline:
+            break
+        results = [_anneal(objective, kicked, options, watch, deadline, first=1) for kicked in starts]
+        best_pose, best_value = min(results, key=lambda result: result[1])
+        if not best_value < value * (1 - 1e-3):
+            break
+        pose, value, taken = best_pose, best_value, taken + 1
+    return pose, value, taken
+
+
+class _Watch:
+    """Collects the terms of every step, tells the caller, and stops the solver when the caller asks for it."""
+
+    def __init__(self, options: FitOptions, progress: Callable[[FitProgress], None] | None, cancelled: Callable[[], bool] | None):
+        self._progress, self._cancelled = progress, cancelled
+        self._schedule = options.schedule
+        self._phase, self.steps, self._fraction = 0, 0, 0.0
+        self.terms: dict[str, list[float]] = {}
+
+    def enter(self, phase: int) -> None:
+        self._phase = phase
+
+    def __call__(self, step: Step) -> None:
+        self.steps += 1
+        now = {name: float(value[0]) for name, value in step.terms.items()}
+        # Every term has one value per step, so that the curves share their axis.
+        for name in now.keys() - self.terms.keys():
+            self.terms[name] = [0.0] * (self.steps - 1)
+        for name, values in self.terms.items():
+            values.append(now.get(name, 0.0))
+        if self._cancelled is not None and self._cancelled():
+            raise FitCancelled("the fit was cancelled")
+        if self._progress is not None:
+            planned = sum(phase.steps for phase in self._schedule)
+            done = sum(phase.steps for phase in self._schedule[: self._phase]) + step.index + 1
+            self._fraction = max(self._fraction, 0.9 * done / planned)
+            stage = 1 if self._schedule[self._phase].shape else 2
+            self._progress(FitProgress(stage=stage, step=self.steps, fraction=self._fraction, params=step.pose[0].params(), terms=now))
+
+    def stop(self, deadline: float, kicks: int) -> str:
+        reason = "time" if time.monotonic() > deadline else "converged"
+        return f"{reason}, {kicks} restarts" if kicks else reason
+
+
+def _result(
+    observation: PairObservation, contacts: tuple[Contact, ...], body: BodyModel, prepared: FitBody, params: BodyParams,
+    start: BodyParams, *, swapped: bool, options: FitOptions, watch: _Watch, stop: str, seconds: float, seed: int,
+) -> FitResult:  # fmt: skip
+    if not params.finite:
+        raise FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
+    vertices = body.forward(params).vertices
+    error_512, error_px = reprojection_error(body.keypoints(params), observation)
+    deepest, mean = penetration_depth(vertices, body.skin_faces)
+    return FitResult(
+        params=params,
+        start=start,
+        contacts=contacts,
+        swapped=swapped,
+        gaps_m=contact_gaps(vertices, contacts, prepared.regions),
+        reprojection_512=error_512,
+        reprojection_px=error_px,
+        max_penetration_m=deepest,
+        mean_penetration_m=mean,
+        kept=bool(np.all(error_512 < options.reprojection_limit)),
+        terms=watch.terms,
+        stop=stop,
+        seconds=seconds,
+        iterations=watch.steps,
+        device=str(body.device),
+        body=body.name,
+        seed=seed,
+        options=options.as_dict(),
+    )
+
+
