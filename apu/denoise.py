@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from apu.body.lines import Gap, part_gap, part_lines, torso_length
+from apu.body.lines import Gap, pair_unit, part_gap, part_lines
 from apu.body.parts import PAIRED
 from apu.types import BodyPart, Contact, Side
 
@@ -112,7 +112,7 @@ def denoise(
         model: numbers of ``"evidence"``; None: the defaults.
     """
     model = model or SideModel()
-    unit = torso_unit(keypoints)
+    unit = pair_unit(keypoints)
     gaps = [{flips: _gap(contact, flips, keypoints, unit) for flips in _combinations(contact)} for contact in contacts]
     chances = _posterior(contacts, gaps, model) if rule == "evidence" else [_nearest(gap) for gap in gaps]
     return tuple(
@@ -151,14 +151,8 @@ def weigh(
         reach: where the falling form has dropped to 0.6 of a fully trusted contact, torso lengths.
         trust: the most that a detector is believed.
     """
-    unit = torso_unit(keypoints)
+    unit = pair_unit(keypoints)
     return tuple(replace(c, weight=_weight(c, _gap(c, _STATED, keypoints, unit), form, reach, trust)) for c in contacts)
-
-
-def torso_unit(keypoints: Keypoints) -> float:
-    """The mean torso length of a pair in pixels, by which its distances are normalised; NaN where none is seen."""
-    lengths = [length for length in map(torso_length, keypoints) if np.isfinite(length)]
-    return float(np.mean(lengths)) if lengths else float("nan")
 
 
 def _weight(contact: Contact, gap: Gap, form: str, reach: float, trust: float) -> float:

@@ -97,6 +97,12 @@ def torso_length(keypoints: Float[np.ndarray, "67 3"], *, min_confidence: float 
     return float(max(lengths, default=np.nan)) or float("nan")
 
 
+def pair_unit(keypoints: Float[np.ndarray, "2 67 3"]) -> float:
+    """The mean torso length of a pair in pixels, by which its distances are normalised; NaN where no torso is seen."""
+    lengths = [length for length in map(torso_length, keypoints) if np.isfinite(length)]
+    return float(np.mean(lengths)) if lengths else float("nan")
+
+
 def _anchor_point(keypoints: np.ndarray, start: str, end: str, fraction: float) -> np.ndarray:
     a, b = keypoints[_INDEX[start]], keypoints[_INDEX[end]]
     return np.array([*((1 - fraction) * a[:2] + fraction * b[:2]), min(a[2], b[2])])
