@@ -1,0 +1,104 @@
+"""The review page as Gradio Blocks: empty panels that the page's scripts draw, one hub that talks to the server.
+
+Gradio's templates are never given a value to expand (its `{{...}}` form ends in JavaScript's Function
+constructor): each panel's template is a fixed element, values travel as JSON and become text nodes.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.screen import Json
+
+ASSETS = "apu-page"
+"""Below this path the server gives the page's own scripts and styles."""
+
+PANELS = ("photo", "meshes-head", "model", "stills", "contacts", "fit", "decide")
+CAMERA = (90.0, 80.0, 3.4)
+"""Of the 3D viewer at first: as the photograph sees the people, a little from above (degrees, degrees, metres)."""
+
+_FONT = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
+_STYLES = ("theme.css", "page.css", "panels.css")
+
+_NO_WEBGPU = "delete Navigator.prototype.gpu;"
+"""The 3D viewer tries WebGPU first and fills the console with errors where there is no adapter."""
+
+Act = Callable[[dict[str, Any]], tuple[Json, Path | None]]
+"""An action of the page -> (what to show, the GLB file to show where it differs from the one shown)."""
+
+
+def build_page(title: str, act: Act) -> gr.Blocks:
+    """The page; `act` gets every action of its users, and an empty one first with the pair of the URL."""
+    with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
+        desk = gr.HTML(
+            {},
+            html_template='<div class="apu-header"></div><div class="apu-keys"></div>',
+            js_on_load=_script("desk(element, props, watch, (name, data) => trigger('act', data))", "desk"),
+            elem_id="desk",
+            elem_classes="apu",
+            apply_default_css=False,
+        )
+        model = None
+        for name in PANELS:
+            if name == "model":
+                model = gr.Model3D(
+                    camera_position=CAMERA, elem_id="model", interactive=False, show_label=False, container=False
+                )
+            else:
+                gr.HTML(
+                    "",
+                    html_template="<div></div>",
+                    js_on_load=_script(f"panel({name!r}, element)", "panel"),
+                    elem_id=name,
+                    elem_classes="apu",
+                    apply_default_css=False,
+                )
+
+        def on_act(viewer: gr.Model3D, event: gr.EventData) -> tuple[Json, Any]:
+            screen, mesh = act(dict(event._data))
+            return screen, _keep_camera(viewer, mesh)
+
+        def on_load(request: gr.Request) -> tuple[Json, Any]:
+            screen, mesh = act({"name": "open", "pair": _number(request.query_params.get("pair"))})
+            return screen, gr.Model3D(value=mesh and str(mesh), camera_position=CAMERA)
+
+        private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        desk.act(on_act, inputs=[model], outputs=[desk, model], trigger_mode="multiple", **private)
+        page.load(on_load, outputs=[desk, model], **private)
+    return page
+
+
+def page_head() -> str:
+    """Elements of the page's head: styles, the icon, and what must run before everything else."""
+    links = "".join(f'<link rel="stylesheet" href="{ASSETS}/{name}">' for name in _STYLES)
+    return f"<script>{_NO_WEBGPU}</script>{links}"
+
+
+def page_theme() -> gr.themes.Base:
+    """Gradio's plainest theme with the system's fonts, so that nothing is loaded from elsewhere."""
+    return gr.themes.Base(font=_FONT, font_mono=["ui-monospace", "monospace"])
+
+
+def _script(call: str, name: str) -> str:
+    return f'import(new URL("{ASSETS}/main.js", document.baseURI)).then(({{{name}}}) => {call});'
+
+
+def _keep_camera(viewer: gr.Model3D, mesh: Path | None) -> Any:
+    """The new file with the camera where the user has turned it.
+
+    The viewer goes back to the last camera it was told about when a file comes; it hears only of a change, so the
+    radius is told with a difference that nobody sees.
+    """
+    if mesh is None:
+        return gr.skip()
+    alpha, beta, radius = (
+        value if value is not None else start
+        for value, start in zip(viewer.camera_position or CAMERA, CAMERA, strict=True)
+    )
+    return gr.Model3D(value=str(mesh), camera_position=(alpha, beta, radius * (1 + 1e-6)))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None

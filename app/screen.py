@@ -1,0 +1,321 @@
+"""What the page shows of one pair, as plain values for its scripts: pure functions of the store's records.
+
+Every text in here may come from a model, a file or another curator; the scripts put it on the page as text only.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from apu.body.lines import part_lines
+from apu.body.parts import PARTS
+from apu.camera import project
+from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyPart, Contact, PairObservation, Side, Verdict
+from app.bands import GAP_CM, INSIDE_CM, REPROJECTION
+from review_db.edits import SheetContact
+from review_db.records import DecisionRecord, FitRecord, JobRecord, PairRecord, PairState
+
+Json = dict[str, Any]
+
+REASONS = ("no contact", "wrong people", "hidden too much", "wrong keypoints", "fit is wrong", "other")
+"""Offered with a rejection or a flag."""
+
+MARGIN = 0.08
+"""The crop reaches this share of the people's box beyond it."""
+
+_BONES = tuple(
+    (BODY_25.index(a), BODY_25.index(b))
+    for chain in (
+        ("nose", "neck", "mid_hip"), ("nose", "right_eye", "right_ear"), ("nose", "left_eye", "left_ear"),
+        ("neck", "right_shoulder", "right_elbow", "right_wrist"), ("neck", "left_shoulder", "left_elbow", "left_wrist"),
+        ("right_shoulder", "left_shoulder"), ("right_hip", "left_hip"), ("right_shoulder", "right_hip"),
+        ("left_shoulder", "left_hip"), ("right_hip", "right_knee", "right_ankle", "right_big_toe"),
+        ("left_hip", "left_knee", "left_ankle", "left_big_toe"), ("right_ankle", "right_heel"),
+        ("left_ankle", "left_heel"), ("right_big_toe", "right_small_toe"), ("left_big_toe", "left_small_toe"),
+    )
+    for a, b in zip(chain, chain[1:], strict=False)
+)  # fmt: skip
+
+_NEAREST_JOINT = {
+    "hand": "wrist", "arm": "elbow", "leg": "knee", "thigh": "hip", "chest": "shoulder", "stomach": "hip",
+    "back": "shoulder", "neck": "neck", "face": "head", "head": "head", "foot": "foot", "shoulder": "shoulder",
+    "elbow": "elbow", "knee": "knee", "forearm": "elbow", "upper arm": "elbow", "waist": "hip",
+}  # fmt: skip
+"""Where the first guess of the mesh has a part that no keypoint shows."""
+
+
+def crop_box(observation: PairObservation) -> tuple[int, int, int, int]:
+    """Whole pixels, xyxy, of the smallest box that holds both people, with a margin, inside the image."""
+    low, high = observation.boxes[:, :2].min(0), observation.boxes[:, 2:].max(0)
+    margin = MARGIN * (high - low).max()
+    size = np.array([observation.camera.width, observation.camera.height])
+    low, high = np.floor(np.clip(low - margin, 0, size - 1)), np.ceil(np.clip(high + margin, 1, size))
+    return int(low[0]), int(low[1]), int(max(high[0], low[0] + 1)), int(max(high[1], low[1] + 1))
+
+
+def pair_screen(record: PairRecord, *, job: JobRecord | None, worker: str, has_start: bool) -> Json:
+    """One pair with all that its panels need.
+
+    Args:
+        record: the pair. job: its latest fit job, if any.
+        worker: sentence about the fit worker where it is down, else empty.
+        has_start: there are meshes to show before the first fit.
+    """
+    observation, fit = record.observation, record.fits[-1] if record.fits else None
+    x0, y0, x1, y1 = crop_box(observation)
+    box = {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}
+    last = record.history[-1] if record.history else None
+    return {
+        "id": record.summary.id,
+        "revision": record.sheet.revision,
+        "image": record.image.name,
+        "about": " · ".join(filter(None, (record.image.source, record.image.action))),
+        "simulated": record.summary.simulated,
+        "crop": {"url": f"image/{record.summary.id}", **box},
+        "people": [_person(observation, person) for person in (0, 1)],
+        "answer": _answer(record),
+        "swapped": record.sheet.swapped,
+        "contacts": [_line(line, record, fit) for line in record.sheet.contacts],
+        "canUndo": any(not entry.undone and entry.curator for entry in record.history),
+        "note": record.sheet.note,
+        "saved": f"{last.made_at[11:16]} UTC" if last and last.curator else "",
+        "conflicts": [
+            {"id": entry.id, "text": _conflict(entry.edit.kind if hasattr(entry.edit, "kind") else "decision")}
+            for entry in record.conflicts
+        ],
+        "decision": _decision(record.decision),
+        "fits": len(record.fits),
+        "fitted": fit is not None,
+        "figures": figures(fit),
+        "fitSentence": _fit_sentence(fit, job, worker, record),
+        "cannotFit": "",
+        "worker": worker,
+        "job": job_screen(job),
+        "terms": {},
+        **mesh_urls(record.summary.id, fit, has_start),
+    }
+
+
+def mesh_urls(pair: int, fit: FitRecord | None, has_start: bool) -> Json:
+    """Addresses of the pictures of start and fit, None where there is no such mesh."""
+    start = f"mesh/start/{fit.id}" if fit else f"mesh/pair/{pair}" if has_start else None
+    bases = {"start": start, "fit": f"mesh/fit/{fit.id}" if fit else None}
+    return {
+        "overlays": {name: base and f"{base}/overlay" for name, base in bases.items()},
+        "stills": {
+            name: base and {view: f"{base}/{view}" for view in ("front", "side", "top")} for name, base in bases.items()
+        },
+        "noMesh": "" if start else "There is no mesh yet: neither a first guess nor enough keypoints to make one.",
+    }
+
+
+def job_screen(job: JobRecord | None) -> Json | None:
+    """Where a fit stands, in numbers and in one sentence."""
+    if job is None:
+        return None
+    progress = job.progress
+    step = progress.get("step")
+    sentences = {
+        "queued": "Waiting for the fit worker.",
+        "running": f"Stage {progress['stage']}, step {step}." if step is not None else "Starting.",
+        "failed": job.error,
+        "cancelled": "Stopped; the last fit stands.",
+    }
+    return {
+        "id": job.id,
+        "state": job.state,
+        "cancelling": job.cancelling,
+        "sentence": sentences.get(job.state, ""),
+        "fraction": progress.get("fraction", 0.0),
+        "terms": progress.get("terms", {}),
+        "overlay": f"mesh/job/{job.id}/overlay?step={step}" if job.preview else None,
+        "stills": {view: f"mesh/job/{job.id}/{view}?step={step}" for view in ("front", "side", "top")}
+        if job.preview
+        else None,
+    }
+
+
+def figures(fit: FitRecord | None) -> list[Json]:
+    """The four figures of a fit with their bands; without a fit, dashes."""
+    rows = [
+        ("reprojection", 0, "", REPROJECTION, fit and fit.reprojection_512[0], 1.0),
+        ("reprojection", 1, "", REPROJECTION, fit and fit.reprojection_512[1], 1.0),
+        ("largest gap", None, "cm", GAP_CM, fit and fit.max_gap_m, 100.0),
+        ("deepest inside", None, "cm", INSIDE_CM, fit and fit.max_penetration_m, 100.0),
+    ]
+    return [
+        {
+            "label": label,
+            "person": person,
+            "unit": unit if value is not None else "",
+            "text": "–" if value is None else f"{value * scale:.1f}",
+            "band": None if value is None else limit.band(value * scale),
+            "help": limit.words,
+        }
+        for label, person, unit, limit, value, scale in rows
+    ]
+
+
+def empty_screen() -> Json:
+    """The page of a workspace without pairs."""
+    return {"pair": None, "parts": list(PARTS), "reasons": list(REASONS), "serial": time.time_ns()}
+
+
+def _person(observation: PairObservation, person: int) -> Json:
+    keypoints = observation.keypoints[person]
+    return {
+        "box": [float(edge) for edge in observation.boxes[person]],
+        "bones": _BONES,
+        "points": [
+            {
+                "x": round(float(x), 1), "y": round(float(y), 1), "c": round(float(c), 3), "side": _side(name),
+                "small": index >= len(BODY_25), "name": name.replace("_", " "),
+            }
+            for index, (name, (x, y, c)) in enumerate(zip(KEYPOINTS, keypoints, strict=True))
+        ],
+    }  # fmt: skip
+
+
+def _side(name: str) -> str:
+    return name.split("_")[0] if name.startswith(("left_", "right_")) else "both"
+
+
+def _answer(record: PairRecord) -> Json:
+    standing = record.answer
+    if standing is None or standing.answer is None:
+        return {"interaction": "", "sentence": _no_answer(record)}
+    answer = standing.answer
+    people = answer.people[::-1] if record.sheet.swapped else answer.people
+    origin = "simulated answer" if answer.simulated else f"{standing.asker}: {answer.model}"
+    return {
+        "interaction": answer.interaction or "interaction not named",
+        "orientation": answer.orientation,
+        "people": list(people),
+        "origin": origin,
+        "sentence": _later_failure(record),
+    }
+
+
+def _no_answer(record: PairRecord) -> str:
+    if record.summary.state is PairState.ASK_FAILED and record.answers:
+        failed = record.answers[-1]
+        return f"No usable answer: {failed.message} Run `apu ask` to ask again, or add contacts by hand."
+    return "No model has been asked about this pair yet. Run `apu ask`, or add contacts by hand."
+
+
+def _later_failure(record: PairRecord) -> str:
+    last = record.answers[-1]
+    return "" if last.status == "ok" else f"A later question failed: {last.message} Run `apu ask` to ask again."
+
+
+def _line(line: SheetContact, record: PairRecord, fit: FitRecord | None) -> Json:
+    contact, stated = line.contact, line.original
+    suggested = None if line.dropped else line.suggested
+    places = [_place(part, record.observation, person) for person, part in enumerate(contact.parts)]
+    return {
+        "id": line.id,
+        "parts": [_part(part) for part in contact.parts],
+        "words": _words(contact),
+        "confidence": contact.confidence,
+        "weightHelp": f"Confidence {contact.confidence:.2f}, as {_by(contact)} says.",
+        "dropped": line.dropped,
+        "was": _was(line, stated),
+        "by": f"changed by {line.edited_by}" if line.edited_by else "",
+        "suggestion": f"{_words(suggested)}? {line.suggestion.evidence}" if suggested and line.suggestion else None,
+        "gap": _gap(contact, fit),
+        "places": [polylines for polylines, _, _ in places],
+        "ends": [end for _, end, _ in places],
+        "seen": [seen for _, _, seen in places],
+    }
+
+
+def _part(part: BodyPart) -> Json:
+    return {"name": part.name, "side": str(part.side)}
+
+
+def _words(contact: Contact) -> str:
+    return f"A's {contact.parts[0]} – B's {contact.parts[1]}"
+
+
+def _by(contact: Contact) -> str:
+    return {"model": "the model", "keypoints": "the keypoint rule", "denoiser": "the model"}.get(
+        contact.source, "a curator"
+    )
+
+
+def _was(line: SheetContact, stated: Contact) -> str:
+    if line.dropped:
+        return "dropped"
+    return "" if line.contact.parts == stated.parts else f"was {_words(stated)}"
+
+
+def _gap(contact: Contact, fit: FitRecord | None) -> Json | None:
+    """The gap of these parts in the latest fit, if that fit used them."""
+    for used, gap in zip(fit.contacts, fit.gaps_m, strict=True) if fit else ():
+        if (used.parts[::-1] if fit and fit.swapped else used.parts) == contact.parts:
+            band = GAP_CM.band(100 * gap)
+            return {"text": f"{100 * gap:.1f} cm", "band": band.split()[0], "help": f"{band}. {GAP_CM.words}"}
+    return None
+
+
+def _place(part: BodyPart, observation: PairObservation, person: int) -> tuple[list, list[float], bool]:
+    """Where a part is in the photograph: its polylines, the point that stands for it, and whether it is seen."""
+    pieces = part_lines(part, observation.keypoints[person])
+    if len(pieces):
+        middle = pieces[:, :, :2].reshape(-1, 2).mean(0)
+        return pieces[:, :, :2].round(1).tolist(), middle.round(1).tolist(), True
+    return [], _guess(part, observation, person).round(1).tolist(), False
+
+
+def _guess(part: BodyPart, observation: PairObservation, person: int) -> np.ndarray:
+    """The first guess of the mesh where keypoints do not show a part; without one, the middle of the person's box."""
+    x0, y0, x1, y1 = observation.boxes[person]
+    estimate = observation.estimate
+    if estimate.valid[person]:
+        joint = _NEAREST_JOINT[part.name]
+        sides = (Side.LEFT, Side.RIGHT) if part.side is Side.BOTH else (part.side,)
+        names = [joint] if joint in SMPL_JOINTS else [f"{side}_{joint}" for side in sides]
+        points = estimate.joints[person, [SMPL_JOINTS.index(name) for name in names]]
+        pixel = project(points.astype(np.float64), observation.camera).mean(0)
+        if all(math.isfinite(value) for value in pixel):
+            return np.clip(pixel, (x0, y0), (x1, y1))
+    return np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+
+
+def _decision(record: DecisionRecord | None) -> Json | None:
+    if record is None:
+        return None
+    decision = record.decision
+    past = {Verdict.ACCEPT: "Accepted", Verdict.REJECT: "Rejected", Verdict.FLAG: "Flagged"}[decision.verdict]
+    return {
+        "verdict": str(decision.verdict),
+        "words": f"{past}: {decision.reason}" if decision.reason else past,
+        "who": f"by {decision.curator}, {record.made_at[:10]} {record.made_at[11:16]} UTC",
+    }
+
+
+def _conflict(kind: str) -> str:
+    what = {"decision": "decision", "note": "note"}.get(kind, f"change ({kind.replace('_', ' ')})")
+    return f"Someone saved this pair while you worked on it; your {what} was kept aside."
+
+
+def _fit_sentence(fit: FitRecord | None, job: JobRecord | None, worker: str, record: PairRecord) -> str:
+    if worker:
+        return worker
+    if job and job.state == "failed":
+        return job.error
+    if fit is None:
+        return "Not fitted yet: the meshes are the first guess."
+    if fit.stale:
+        return "The contacts have changed since this fit."
+    swapped = " The fit exchanged the two people, which fits the contacts better." if fit.swapped else ""
+    kept = "" if fit.kept else " The automatic filter would drop this pair."
+    contacts = _count(record.sheet.active)
+    return f"Fitted to {contacts} in {fit.seconds:.1f} s.{swapped}{kept}"
+
+
+def _count(contacts: Sequence[Contact]) -> str:
+    return "1 contact" if len(contacts) == 1 else f"{len(contacts)} contacts"

@@ -1,0 +1,82 @@
+// The fit: start and stop it, follow it, and read how good it is.
+
+import {button, h, personBadge, replace, s} from "./dom.js";
+import {act, change, pair, state} from "./state.js";
+
+const WATCH_MS = 300;
+const IDLE_MS = 3000;
+const ICON = {good: "✓", "look again": "!", bad: "✕"};
+
+export function mount(root) {
+  const run = h("div", {class: "run"});
+  const curves = h("div", {class: "curves"});
+  const figures = h("div", {class: "figures"});
+  root.replaceChildren(h("section", {class: "panel fit", "aria-label": "Fit"}, run, figures, curves));
+  return ({screen, live}) => {
+    const {pair: now} = screen;
+    root.firstChild.hidden = !now;
+    if (!now) return;
+    const job = live ?? now.job;
+    const running = job && ["queued", "running"].includes(job.state);
+    replace(run,
+      running
+        ? button("cancel", job.cancelling ? "Stopping …" : "Cancel", "Esc", {class: "primary", disabled: job.cancelling})
+        : button("fit", now.fitted ? "Refit" : "Fit", "⏎", {class: "primary", disabled: Boolean(now.cannotFit)}),
+      h("div", {class: "words"}, h("span", {role: "status"}, job?.sentence || now.fitSentence),
+        running && h("span", {class: "progress"}, h("span", {style: `width:${100 * (job.fraction ?? 0)}%`}))));
+    replace(figures, ...now.figures.map(figure));
+    replace(curves, ...Object.entries((running && job.terms) || now.terms).map(curve));
+  };
+}
+
+function figure({label, person, text, unit, band, help}) {
+  return h("div", {class: `tile ${(band ?? "none").replace(" ", "-")}`, title: help, tabindex: "-1"},
+    h("span", {class: "label"}, label, person !== null && personBadge(person)),
+    h("span", {class: "value"}, text, unit && h("span", {class: "unit"}, unit)),
+    h("span", {class: "band"}, band ? `${ICON[band]} ${band}` : "not fitted"));
+}
+
+/** One term of the objective over the steps, each on its own scale from 0. */
+function curve([name, values]) {
+  const [width, height] = [84, 26];
+  const top = Math.max(...values, 1e-12);
+  const points = values.map((value, index) =>
+    `${((index / Math.max(values.length - 1, 1)) * width).toFixed(1)},${(height - (Math.max(value, 0) / top) * (height - 2)).toFixed(1)}`);
+  const last = values.at(-1) ?? 0;
+  return h("figure", {class: "curve", title: `${name}: ${values.length} steps, now ${last.toPrecision(3)}`},
+    s("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true"}, s("polyline", {points: points.join(" ")})),
+    h("figcaption", {}, name));
+}
+
+/** Ask the server how the fit goes: often while one runs, now and then otherwise; the row in the database decides. */
+export async function follow() {
+  const watched = pair();
+  let wait = IDLE_MS;
+  if (watched && !document.hidden) {
+    try {
+      const reply = await fetch(`live/${watched.id}`, {cache: "no-store"});
+      if (reply.ok) wait = hear(await reply.json(), watched);
+    } catch {
+      // The server is away; the next action says so.
+    }
+  }
+  timer = setTimeout(follow, wait);
+}
+
+let timer = 0;
+
+/** Look now rather than at the next tick. */
+export function followNow() {
+  clearTimeout(timer);
+  follow();
+}
+
+function hear({job, revision, fits, worker}, watched) {
+  if (watched.id !== pair()?.id) return WATCH_MS;
+  const running = job && ["queued", "running"].includes(job.state);
+  const before = state.live;
+  if (running || before || worker !== watched.worker) change({live: running ? job : null});
+  const outdated = revision > pair().revision || fits !== pair().fits || (before && !running) || worker !== pair().worker;
+  if (outdated && !state.saving) act("refresh");
+  return running ? WATCH_MS : IDLE_MS;
+}

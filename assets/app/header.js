@@ -1,0 +1,66 @@
+// The line at the top: where we are, what was just said, who works here.
+
+import {button, h, replace} from "./dom.js";
+import {act, change, curator} from "./state.js";
+
+export function mount(root) {
+  const place = h("div", {class: "place"});
+  const said = h("div", {class: "said", role: "status", "aria-live": "polite"});
+  const name = h("input", {
+    class: "curator", "aria-label": "Your name, stored with every decision", title: "Your name, stored with every decision",
+    maxlength: 60, spellcheck: "false", autocomplete: "off",
+    onchange: (event) => {
+      const text = event.target.value.trim();
+      if (text) localStorage.setItem("apu.curator", text);
+      else localStorage.removeItem("apu.curator");
+      change({});
+    },
+  });
+  root.replaceChildren(h("header", {class: "bar"}, place, said, h("div", {class: "tools"},
+    h("label", {class: "who"}, "curator", name),
+    button("theme", "Light / dark", null, {class: "quiet"}),
+    button("keys", "Keys", "?", {class: "quiet"}),
+  )));
+  return ({screen, saving}) => {
+    replace(place, ...where(screen));
+    replace(said, ...words(screen, saving));
+    if (document.activeElement !== name) name.value = curator();
+  };
+}
+
+function where({workspace, queue, pair}) {
+  const share = queue.total ? (100 * queue.decided) / queue.total : 0;
+  return [
+    h("strong", {class: "workspace"}, workspace),
+    pair && h("span", {class: "count"}, `pair ${queue.place} of ${queue.total}`),
+    queue.total > 0 && h("span", {class: "progress", role: "img", "aria-label": `${queue.decided} of ${queue.total} decided`},
+      h("span", {style: `width:${share}%`})),
+    queue.total > 0 && h("span", {class: "muted"}, `${queue.decided} decided, ${queue.today} today`),
+    pair?.simulated && h("span", {class: "badge simulated", title: "The picture was rendered and its detections and answer drawn by this program; it shows no real people."}, "simulated"),
+  ];
+}
+
+function words({notice, pair}, saving) {
+  const conflict = pair?.conflicts[0];
+  if (conflict)
+    return [h("span", {class: "notice error"}, conflict.text,
+      h("button", {type: "button", onclick: () => act("settle", {conflict: conflict.id, apply: true})}, "Apply mine"),
+      h("button", {type: "button", onclick: () => act("settle", {conflict: conflict.id, apply: false})}, "Keep theirs"))];
+  if (notice) return [h("span", {class: `notice ${notice.kind}`}, notice.text)];
+  if (saving) return [h("span", {class: "muted"}, "saving …")];
+  return [pair?.saved && h("span", {class: "muted"}, `saved ${pair.saved}`)];
+}
+
+export const theme = {
+  start() {
+    const chosen = localStorage.getItem("apu.theme");
+    const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    document.body.classList.toggle("dark", dark);
+  },
+  toggle() {
+    const dark = document.body.classList.toggle("dark");
+    localStorage.setItem("apu.theme", dark ? "dark" : "light");
+    change({});
+  },
+};
+

@@ -1,0 +1,140 @@
+// One list of actions: each has a name, keys and words; buttons and the keyboard find it here.
+
+import {add, step} from "./contacts.js";
+import {because, decide, isAsking, stopAsking} from "./decide.js";
+import {h} from "./dom.js";
+import {followNow} from "./fit.js";
+import {theme} from "./header.js";
+import {act, change, pair, selected, state} from "./state.js";
+
+const edit = (name, values = {}) => () => selected() && act(name, {contact: state.selected, ...values});
+const layer = (name) => () => change({layers: {...state.layers, [name]: !state.layers[name]}});
+const view = (name) => () => change({view: state.view === name ? "orbit" : name});
+
+function meshes(name) {
+  change({mesh: name});
+  act("refresh");
+}
+
+const running = () => ["queued", "running"].includes((state.live ?? pair()?.job)?.state);
+
+function fit() {
+  if (running() || pair()?.cannotFit) return;
+  change({mesh: "fit"});
+  act("fit");
+  followNow();
+}
+
+function escape() {
+  if (isAsking()) stopAsking();
+  else if (running()) act("cancel");
+}
+
+/** Name -> [keys as in `KeyboardEvent`, words for the list, what to do]. */
+const ACTIONS = {
+  up: ["ArrowUp", "the contact above", () => step(-1)],
+  down: ["ArrowDown", "the contact below", () => step(1)],
+  flip: ["f", "flip the contact: both sides", edit("flip")],
+  "flip-a": ["1", "flip A's side only", edit("flip-side", {person: 0})],
+  "flip-b": ["2", "flip B's side only", edit("flip-side", {person: 1})],
+  take: ["t", "take the suggested sides", edit("take")],
+  "take-all": ["F", "take every suggestion", () => act("take")],
+  drop: ["x", "drop or restore the contact", () => selected() && act(selected().dropped ? "restore" : "drop", {contact: state.selected})],
+  add: ["n", "add a contact", add],
+  "mirror-a": ["m a", "mirror A: left and right in every contact", () => act("mirror", {person: 0})],
+  "mirror-b": ["m b", "mirror B", () => act("mirror", {person: 1})],
+  swap: ["s", "swap the two people", () => act("swap")],
+  undo: ["u", "undo the latest change", () => act("undo")],
+  fit: ["Enter", "fit or refit", fit],
+  cancel: ["Escape", "stop the fit", escape],
+  accept: ["a", "accept", () => decide("accept")],
+  reject: ["r", "reject, then a reason's digit (again: without)", () => decide("reject")],
+  flag: ["g", "flag, then a reason's digit (again: without)", () => decide("flag")],
+  next: [" ", "next pair without deciding", () => state.screen.queue.next && act("next")],
+  previous: ["Backspace", "back", () => state.screen.queue.previous && act("previous")],
+  points: ["k", "keypoints on or off", layer("points")],
+  lines: ["c", "contact lines on or off", layer("lines")],
+  mesh: ["o", "meshes over the photograph", layer("mesh")],
+  wipe: ["w", "before / after", layer("wipe")],
+  orbit: ["shift 1", "3D view", () => change({view: "orbit"})],
+  front: ["shift 2", "front view", view("front")],
+  side: ["shift 3", "side view", view("side")],
+  top: ["shift 4", "top view", view("top")],
+  keys: ["?", "this list", () => toggleList()],
+  start: [null, null, () => meshes("start")],
+  fitted: [null, null, () => meshes("fit")],
+  theme: [null, null, () => theme.toggle()],
+};
+
+const GROUPS = {
+  Contacts: ["up", "down", "flip", "flip-a", "flip-b", "take", "take-all", "drop", "add", "mirror-a", "mirror-b", "swap", "undo"],
+  "Fit and decide": ["fit", "cancel", "accept", "reject", "flag", "next", "previous"],
+  "Look": ["points", "lines", "mesh", "wipe", "orbit", "front", "side", "top", "keys"],
+};
+
+const NAMES = {
+  ArrowUp: "↑", ArrowDown: "↓", F: "⇧F", Enter: "⏎", Escape: "Esc", " ": "Space", Backspace: "⌫",
+  "shift 1": "⇧1", "shift 2": "⇧2", "shift 3": "⇧3", "shift 4": "⇧4", "m a": "M A", "m b": "M B",
+};
+
+let prefix = "";
+let list = null;
+
+export function mount(root) {
+  const toggle = h("input", {type: "checkbox", onchange: () => {
+    localStorage.setItem("apu.keys", toggle.checked ? "on" : "off");
+    change({keys: toggle.checked});
+  }});
+  toggle.checked = state.keys;
+  list = h("aside", {class: "keys", hidden: true, "aria-label": "Keys"},
+    h("div", {class: "head"}, h("h2", {}, "Keys"), h("label", {}, toggle, "single keys act"),
+      h("button", {type: "button", class: "quiet", "data-act": "keys"}, "Close")),
+    Object.entries(GROUPS).map(([title, names]) => h("dl", {}, h("dt", {class: "title"}, title), names.map((name) =>
+      [h("dt", {}, h("kbd", {}, NAMES[ACTIONS[name][0]] ?? ACTIONS[name][0].toUpperCase())), h("dd", {}, ACTIONS[name][1])]))));
+  root.replaceChildren(list);
+}
+
+function toggleList() {
+  list.hidden = !list.hidden;
+}
+
+function perform(name) {
+  if (state.screen?.pair || name === "keys" || name === "theme") ACTIONS[name][2]();
+}
+
+const typing = (target) => target.closest("input:not([type=range],[type=checkbox]), textarea, select, [contenteditable]");
+const pressing = (event) => ["Enter", " "].includes(event.key) && event.target.closest("button, a, input");
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
+  const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
+  if (isAsking() && digit && !event.shiftKey) return () => because(Number(digit) - 1);
+  const key = event.shiftKey && digit ? `shift ${digit}` : prefix + event.key;
+  prefix = "";
+  if (key === "m") {
+    prefix = "m ";
+    return () => {};
+  }
+  const found = Object.entries(ACTIONS).find(([, [keys]]) => keys === key || (key.length === 1 && keys === key.toLowerCase() && !event.shiftKey));
+  return found ? () => perform(found[0]) : null;
+}
+
+/** The one keyboard listener; text fields and focused buttons keep their own keys. */
+export function listen() {
+  document.addEventListener("keydown", (event) => {
+    if (!(event.target instanceof Element)) return;
+    if (event.key === "Escape" && typing(event.target)) return event.target.blur();
+    if (typing(event.target) || pressing(event)) return;
+    if (!state.keys && event.key !== "?" && event.key !== "Escape") return;
+    const action = pressed(event);
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest?.("button");
+    if (!target) return;
+    if (target.dataset.act) perform(target.dataset.act);
+    if (event.detail > 0) target.blur(); // after a click by mouse the keys act again
+  });
+}

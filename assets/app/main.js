@@ -1,0 +1,28 @@
+// Entry: each panel's script calls `panel`, the component that talks to the server calls `desk`.
+
+import * as contacts from "./contacts.js";
+import * as decide from "./decide.js";
+import * as fit from "./fit.js";
+import * as header from "./header.js";
+import * as keys from "./keys.js";
+import * as meshes from "./meshes.js";
+import * as photo from "./photo.js";
+import {connect, subscribe} from "./state.js";
+
+const PANELS = {
+  photo: photo.mount, "meshes-head": meshes.mountHead, stills: meshes.mountStills,
+  contacts: contacts.mount, fit: fit.mount, decide: decide.mount,
+};
+
+export function panel(name, element) {
+  subscribe(PANELS[name](element.firstElementChild));
+}
+
+export function desk(element, props, watch, trigger) {
+  header.theme.start();
+  subscribe(header.mount(element.querySelector(".apu-header")));
+  keys.mount(element.querySelector(".apu-keys"));
+  keys.listen();
+  connect(props, watch, trigger);
+  fit.follow();
+}

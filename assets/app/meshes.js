@@ -1,0 +1,53 @@
+// Around the 3D viewer: which meshes it shows, and the same meshes from the front, the side and above.
+
+import {button, h, personBadge, replace, sideBadge} from "./dom.js";
+
+const STILLS = [["front", "Front", "⇧2"], ["side", "Side", "⇧3"], ["top", "Top", "⇧4"]];
+
+export function mountHead(root) {
+  const head = h("div", {class: "head"});
+  root.replaceChildren(h("section", {class: "panel meshes-head", "aria-label": "Meshes"}, head));
+  return ({screen: {pair}, mesh, live}) => {
+    const choice = (name, label) => button(name, label, null, {class: "toggle", "aria-pressed": String((name === "start") === (mesh === "start")), disabled: name === "fitted" && !pair?.overlays.fit});
+    replace(head, h("h2", {}, "Meshes"), pair?.overlays.start && h("div", {class: "tools"},
+      h("span", {class: "legend muted"}, personBadge(0), personBadge(1), sideBadge("left"), sideBadge("right"), "contact"),
+      live?.overlay ? h("span", {class: "muted"}, "fitting …") : [choice("start", "Start"), choice("fitted", "Fit")]));
+  };
+}
+
+export function mountStills(root) {
+  const strip = h("div", {class: "stills"});
+  const large = h("button", {type: "button", class: "large", "data-act": "orbit", title: "Back to the 3D view"}, h("img", {alt: ""}), h("span", {class: "caption"}));
+  const empty = h("p", {class: "sentence"});
+  root.replaceChildren(h("section", {class: "panel stills-panel", "aria-label": "Still views"}, large, empty, strip));
+  for (const [view, label, key] of STILLS)
+    strip.append(h("button", {type: "button", class: "still", "data-act": view, "data-view": view, title: `${label} view, larger`},
+      h("img", {alt: `The meshes from the ${view}`}), h("span", {class: "caption"}, label, h("kbd", {}, key))));
+  return ({screen: {pair}, mesh, live, view}) => {
+    const urls = live?.stills ?? (mesh === "start" ? pair?.stills.start : pair?.stills.fit ?? pair?.stills.start) ?? {};
+    for (const node of strip.children) {
+      load(node.querySelector("img"), urls[node.dataset.view]);
+      node.setAttribute("aria-pressed", String(view === node.dataset.view));
+    }
+    const shown = view === "orbit" && live?.stills ? "side" : view; // the 3D viewer keeps its last mesh while a fit runs
+    large.hidden = !urls[shown];
+    if (urls[shown]) {
+      load(large.querySelector("img"), urls[shown]);
+      large.querySelector("img").alt = `The meshes, ${shown} view`;
+      replace(large.querySelector(".caption"), ...(live?.stills ? ["the fit as it runs"] : ["back to 3D", h("kbd", {}, "⇧1")]));
+    }
+    strip.hidden = !urls.front;
+    empty.hidden = Boolean(urls.front);
+    replace(empty, pair?.noMesh ?? "");
+  };
+}
+
+function load(image, url) {
+  if (image.wanted === url) return;
+  image.wanted = url;
+  image.hidden = !url;
+  if (!url) return;
+  const loading = new Image();
+  loading.src = url;
+  loading.decode().then(() => { if (image.wanted === url) image.src = url; }, () => {});
+}

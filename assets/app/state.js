@@ -1,0 +1,101 @@
+// What the page knows: the server's last screen, what the curator looks at, and the one way to change either.
+
+const listeners = new Set();
+const waiting = [];
+let desk = null;
+let sent = null;
+
+export const state = {
+  screen: null,
+  live: null, // progress of the running fit
+  selected: null, // contact id
+  hovered: null,
+  saving: false,
+  mesh: "fit", // or "start"
+  view: "orbit", // or "front", "side", "top"
+  layers: {points: true, lines: true, mesh: true, wipe: false, opacity: 0.7},
+  keys: localStorage.getItem("apu.keys") !== "off",
+};
+
+/** Call `draw(state)` now, where there is a screen, and after every change. */
+export function subscribe(draw) {
+  listeners.add(draw);
+  if (state.screen) draw(state);
+}
+
+export function change(values) {
+  Object.assign(state, values);
+  if (state.screen) for (const draw of listeners) draw(state);
+}
+
+export const curator = () => localStorage.getItem("apu.curator") || state.screen?.curator || "";
+
+export const pair = () => state.screen?.pair ?? null;
+
+export const selected = () => pair()?.contacts.find((line) => line.id === state.selected) ?? null;
+
+/** Connect the component that talks to the server; called once by its own script. */
+export function connect(props, watch, trigger) {
+  desk = trigger;
+  const receive = () => {
+    const screen = props.value;
+    if (!screen?.serial) return;
+    sent = null;
+    const moved = screen.pair?.id !== state.screen?.pair?.id;
+    const kept = screen.pair?.contacts.some((line) => line.id === state.selected);
+    change({
+      screen,
+      saving: waiting.length > 0,
+      live: moved ? null : state.live,
+      selected: kept && !moved ? state.selected : (screen.pair?.contacts[0]?.id ?? null),
+    });
+    remember(screen);
+    flush();
+  };
+  watch("value", receive);
+  receive();
+}
+
+/** Ask the server for something; requests go one after the other, each from the revision the last one made. */
+export function act(name, values = {}) {
+  waiting.push({name, ...values});
+  change({saving: true});
+  flush();
+}
+
+export const busy = () => sent !== null;
+
+function flush() {
+  if (sent || !waiting.length || !desk || !state.screen) return;
+  const action = {
+    pair: pair()?.id,
+    revision: pair()?.revision,
+    ...waiting.shift(),
+    curator: curator(),
+    mesh: state.mesh,
+  };
+  sent = setTimeout(unanswered, 15000);
+  desk("act", action);
+}
+
+function unanswered() {
+  sent = null;
+  waiting.length = 0;
+  const notice = {kind: "error", text: "The server did not answer, so the last change may not be saved; reload to see what is."};
+  change({saving: false, screen: {...state.screen, notice}});
+}
+
+function remember(screen) {
+  const url = new URL(location.href);
+  const id = screen.pair?.id?.toString() ?? null;
+  if (url.searchParams.get("pair") === id) return;
+  if (id === null) url.searchParams.delete("pair");
+  else url.searchParams.set("pair", id);
+  const first = history.state?.apu === undefined;
+  history[first ? "replaceState" : "pushState"]({apu: true}, "", url);
+}
+
+addEventListener("popstate", () => {
+  const id = Number(new URL(location.href).searchParams.get("pair"));
+  if (id && id !== pair()?.id) act("open", {pair: id});
+});
