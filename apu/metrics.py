@@ -10,13 +10,9 @@ from scipy.spatial import cKDTree
 from apu.body.collide import penetration
 from apu.body.regions import Regions
 from apu.camera import project
-from apu.formats.match import border_mask
+from apu.formats.match import BORDER, MIN_CONFIDENCE, border_mask
 from apu.types import BODY_25, Contact, PairObservation
 
-MIN_CONFIDENCE = 0.3
-"""Keypoints below it are neither fitted to nor measured."""
-BORDER = 0.015
-"""Keypoints nearer to the image border than this share of its side: detectors clamp cut-off joints there."""
 
 
 def used_confidence(
@@ -25,7 +21,7 @@ def used_confidence(
     """Confidences of the body keypoints that count; 0 where too low, missing or clamped to the image border."""
     body = observation.keypoints[:, : len(BODY_25)]
     camera = observation.camera
-    clamped = border_mask(body, camera.width, camera.height, share=border)
+    clamped = border_mask(body, camera.width, camera.height, margin=border)
     confidence = np.where(np.isfinite(body).all(-1), body[..., 2], 0.0)
     return np.where(clamped | (confidence < min_confidence), 0.0, confidence)
 

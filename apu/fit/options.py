@@ -86,9 +86,9 @@ class FitOptions:
     transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.30)
     gmm_weight: float = 1.0
     assignment: str = "smaller"
-    kick_depth: float = 0.012
+    kick_depth: float = 0.008
     kicks: int = 4
-    max_seconds: float = 20.0
+    max_seconds: float = 10.0
     reprojection_limit: float = 20.0
 
     def __post_init__(self) -> None:
