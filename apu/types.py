@@ -216,7 +216,7 @@ class MeshEstimate:
 
     def take(self, order: Sequence[int]) -> Self:
         """The people of `order`; -1 gives a person without an estimate."""
-        index = np.asarray(order)
+        index = np.asarray(order, int)
         found = index >= 0
         arrays = {}
         for name in ("global_orient", "body_pose", "betas", "joints", "valid"):

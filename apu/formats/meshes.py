@@ -49,7 +49,9 @@ def plausible(
     joints: Float[np.ndarray, "people 22 3"], *others: Float[np.ndarray, "people ..."]
 ) -> Bool[np.ndarray, "people"]:
     """People whose numbers are finite and whose joints span no more than a person, in front of the camera."""
-    finite = np.all([np.isfinite(array).reshape(len(joints), -1).all(axis=1) for array in (joints, *others)], axis=0)
+    finite = np.isfinite(joints).all(axis=(1, 2))
+    for array in others:
+        finite &= np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     safe = np.where(finite[:, None, None], joints, 0.0)
     in_view = ((safe[..., 2] > 0) & (safe[..., 2] < _FARTHEST_M)).all(axis=1)
     return finite & in_view & (np.ptp(safe, axis=1) < _LARGEST_PERSON_M).all(axis=1)
