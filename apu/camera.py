@@ -32,9 +32,7 @@ def project(points: Array, camera: Camera) -> Array:
     return (points[..., :2] / z) @ K[:2, :2].T + K[:2, 2]
 
 
-def crop_camera(
-    camera: Camera, box: Float[np.ndarray, "4"], size: tuple[int, int] | None = None
-) -> Camera:
+def crop_camera(camera: Camera, box: Float[np.ndarray, "4"], size: tuple[int, int] | None = None) -> Camera:
     """The camera of a cut-out of its image, optionally resized.
 
     Args:

@@ -14,7 +14,6 @@ from apu.formats.match import BORDER, MIN_CONFIDENCE, border_mask
 from apu.types import BODY_25, Contact, PairObservation
 
 
-
 def used_confidence(
     observation: PairObservation, *, min_confidence: float = MIN_CONFIDENCE, border: float = BORDER
 ) -> Float[np.ndarray, "people 25"]:
@@ -54,7 +53,8 @@ def reprojection_error(
     """
     confidence = used_confidence(observation)
     distance = np.linalg.norm(
-        project(keypoints[:, : len(BODY_25)], observation.camera) - observation.keypoints[:, : len(BODY_25), :2], axis=-1
+        project(keypoints[:, : len(BODY_25)], observation.camera) - observation.keypoints[:, : len(BODY_25), :2],
+        axis=-1,
     )
     distance = np.where(np.isnan(distance), np.inf, distance)
     used = confidence > 0

@@ -73,7 +73,9 @@ class Collider:
         faces: of one body. num_vertices: of one body. bodies: B. device: of all tensors given later.
     """
 
-    def __init__(self, faces: Int[np.ndarray, "faces 3"], num_vertices: int, bodies: int, device: torch.device | str = "cpu"):
+    def __init__(
+        self, faces: Int[np.ndarray, "faces 3"], num_vertices: int, bodies: int, device: torch.device | str = "cpu"
+    ):
         self._device = str(device)
         self._bodies, self._faces_per_body = bodies, len(faces)
         side = int(np.ceil(bodies ** (1 / 3)))  # a cube of bodies keeps coordinates small: float32 stays exact to 1 um

@@ -20,7 +20,7 @@ from apu.files import asset, load_npz
 from apu.types import BODY_25, KEYPOINTS, NUM_BETAS, BodyParams
 
 FREE_BODY = "body/smplx/SMPLX_NEUTRAL.npz"
-FREE_KID = "body/smplx_kid_template.npy"
+KID_TEMPLATE = "smplx_kid_template.npy"
 
 _MAX_BYTES = 1 << 30
 """A licensed SMPL-X file unpacks to about 0.35 GB; more than 1 GB is no body model."""
@@ -55,6 +55,8 @@ class BodyModel:
         smplx: the model itself. faces: vertex ids, outward counter-clockwise.
         keypoint_index, keypoint_weight: where detectors see `KEYPOINTS`: sparse sums over vertices, and, for ids
             V + j, over joints j (licensed SMPL-X takes its own joints).
+        contact_regions, pose_mixture: a user's own definition of the 75 regions, and pose prior, where the body's
+            folder has them.
     """
 
     name: str
@@ -62,6 +64,8 @@ class BodyModel:
     faces: Int[np.ndarray, "faces 3"]
     keypoint_index: Int[np.ndarray, "67 support"]
     keypoint_weight: Float[np.ndarray, "67 support"]
+    contact_regions: Path | None = None
+    pose_mixture: Path | None = None
 
     @property
     def device(self) -> torch.device:
@@ -99,8 +103,10 @@ class BodyModel:
         support = np.concatenate([posed.vertices, posed.joints], axis=1)[:, self.keypoint_index]
         return np.einsum("pkic,ki->pkc", support, self.keypoint_weight).astype(np.float32)
 
-    def _smplx_output(self, params: BodyParams):  # noqa: ANN202 - smplx's own output type
-        tensors = {name: torch.as_tensor(a, dtype=self.dtype, device=self.device) for name, a in params.arrays().items()}
+    def _smplx_output(self, params: BodyParams):
+        tensors = {
+            name: torch.as_tensor(a, dtype=self.dtype, device=self.device) for name, a in params.arrays().items()
+        }
         people = len(params.transl)
         zeros = torch.zeros(people, 3, dtype=self.dtype, device=self.device)
         hands = tensors["hand_pose"].reshape(people, 2, 45)
@@ -128,8 +134,9 @@ def load_body(
     """Load a body in SMPL-X's layout.
 
     Args:
-        path: a user's ``SMPLX_NEUTRAL.npz``; None: the free body shipped with the program.
-        kid_template: the child template that gives the 11th beta; required with `path`.
+        path: a user's ``SMPLX_NEUTRAL.npz``; None: the free body shipped with the program. In its folder or the one
+            above may also lie ``contact_regions.json`` (FlickrCI3D's) and ``pose_mixture.npz`` (see `apu.fit.mixture`).
+        kid_template: the child template that gives the 11th beta; None: ``smplx_kid_template.npy`` beside `path`.
         device, dtype: of the model's tensors.
 
     Raises:
@@ -137,13 +144,14 @@ def load_body(
         FormatError: the file is not in SMPL-X's layout.
         UnsafeFileError: the file carries foreign pickled code.
     """
-    if path is None:
-        path, kid_template = asset(FREE_BODY), asset(FREE_KID)
-    if kid_template is None:
-        raise InputError(f"{path.name}: the body needs its child template (smplx_kid_template.npy) for the 11th beta; give its path too")
-    for file in (path, kid_template):
-        if not file.is_file():
-            raise InputError(f"{file}: no such file; give the path of a SMPL-X model file")
+    path = path or asset(FREE_BODY)
+    kid_template = kid_template or _beside(path, KID_TEMPLATE)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of a SMPL-X model file (SMPLX_NEUTRAL.npz)")
+    if kid_template is None or not kid_template.is_file():
+        raise InputError(
+            f"{path}: its child template is missing; put {KID_TEMPLATE} beside it (the 11th beta needs it)"
+        )
     # smplx unpickles what it opens, so the allow-list reader must have accepted every object in the file before.
     data = load_npz(path, max_bytes=_MAX_BYTES)
     missing = {"v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f"} - data.keys()
@@ -161,7 +169,13 @@ def load_body(
     else:
         index, weight = _smplx_keypoints(len(data["v_template"]))
     name = str(data["apu_name"]) if "apu_name" in data else "smplx"
-    return BodyModel(name, model, faces, index, weight)
+    regions, mixture = _beside(path, "contact_regions.json"), _beside(path, "pose_mixture.npz")
+    return BodyModel(name, model, faces, index, weight, regions, mixture)
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    """A companion of the model file, in its folder or the one above."""
+    return next((folder / name for folder in path.parents[:2] if (folder / name).is_file()), None)
 
 
 def _smplx_keypoints(num_vertices: int) -> tuple[np.ndarray, np.ndarray]:

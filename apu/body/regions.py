@@ -94,22 +94,21 @@ class Regions:
         return np.unique(np.concatenate([self.vertices[region] for region in self.of_part(part)]))
 
 
-def regions_of(body: BodyModel, *, contact_regions: Path | None = None) -> Regions:
+def regions_of(body: BodyModel) -> Regions:
     """The regions of a loaded body.
 
     Args:
-        body: any model in SMPL-X's layout.
-        contact_regions: FlickrCI3D's ``contact_regions.json`` for a licensed SMPL-X; None: our own definition.
+        body: any model in SMPL-X's layout. Its own `contact_regions` (FlickrCI3D's) count; without, our definition.
 
     Raises:
-        InputError: the file is missing. FormatError: it does not hold 75 lists of faces of this body.
+        FormatError: the body's contact_regions.json does not hold 75 lists of faces of this body.
     """
     model = body.smplx
     vertices, weights = model.v_template.cpu().numpy(), model.lbs_weights.cpu().numpy()
     joints = (model.J_regressor @ model.v_template).cpu().numpy()
-    if contact_regions is None:
+    if body.contact_regions is None:
         return surface_regions(vertices, body.faces, weights, joints)
-    return read_contact_regions(contact_regions, vertices, body.faces, weights, joints)
+    return read_contact_regions(body.contact_regions, vertices, body.faces, weights, joints)
 
 
 def surface_regions(

@@ -195,7 +195,9 @@ class SkinnedPoints:
     weights: Float[Tensor, "points 22"]
     correctives: Float[Tensor, "points 3 189"]
 
-    def take(self, index: Int[np.ndarray | Tensor, "rows support"], weight: Float[np.ndarray | Tensor, "rows support"]) -> Self:
+    def take(
+        self, index: Int[np.ndarray | Tensor, "rows support"], weight: Float[np.ndarray | Tensor, "rows support"]
+    ) -> Self:
         """New points as weighted sums of these (weights sum to 1): subsets, points on triangles, keypoints.
 
         Exact where the support shares its skinning weights, millimetres off across a joint; for sums over wide
@@ -207,7 +209,9 @@ class SkinnedPoints:
         def combine(array: Tensor) -> Tensor:
             return torch.einsum("rk,rk...->r...", weight, array[index])
 
-        return replace(self, **{name: combine(getattr(self, name)) for name in ("rest", "dirs", "weights", "correctives")})
+        return replace(
+            self, **{name: combine(getattr(self, name)) for name in ("rest", "dirs", "weights", "correctives")}
+        )
 
     def shaped(self, pose: Pose) -> Float[Tensor, "*batch points 3"]:
         """Unposed places under the betas and the pose correctives."""
@@ -250,7 +254,9 @@ class SkinnedPoints:
         w = weight[..., None] * W
         mass = w.sum(-2)
         lever = torch.einsum("...rkb,...rkc->...rbc", w, shaped)
-        moment = torch.einsum("...bdc,...rbc->...rbd", frames.rotation, lever) + mass[..., None] * offset[..., None, :, :]
+        moment = (
+            torch.einsum("...bdc,...rbc->...rbd", frames.rotation, lever) + mass[..., None] * offset[..., None, :, :]
+        )
         moment = torch.einsum("...rbc,bj->...rjc", moment, self.skeleton.subtree)
         arm = moment - (mass @ self.skeleton.subtree)[..., None] * frames.place[..., None, :, :]
         # Column k of -[arm]x G is G_k x arm.

@@ -69,7 +69,9 @@ def _led(objective: Objective, pose: Pose, members: tuple[Tensor, Tensor], targe
             own = slice(p * NUM_PARAMS, (p + 1) * NUM_PARAMS)
             person, joint = pose[:, p : p + 1], type(frames)(*(f[:, p : p + 1] for f in frames))
             index = few[None, None, :, None]
-            jacobian = skin.jacobian(person, joint, shaped[:, p : p + 1], index, torch.ones_like(index, dtype=vertices.dtype))
+            jacobian = skin.jacobian(
+                person, joint, shaped[:, p : p + 1], index, torch.ones_like(index, dtype=vertices.dtype)
+            )
             lead = jacobian[0, 0].flatten(0, 1) / _HOLD_SIGMA
             residual = ((vertices - target)[0, p, few] / _HOLD_SIGMA).flatten()
             hessian[0, own, own] += lead.T @ lead

@@ -27,7 +27,9 @@ _RANGES: dict[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-def joint_ranges(*, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+def joint_ranges(
+    *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(lower, upper) of the 21 joints after the root, (21, 3) radians."""
     lower, upper = np.zeros((21, 3)), np.zeros((21, 3))
     for i, name in enumerate(SMPL_JOINTS[1:]):

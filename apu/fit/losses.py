@@ -58,7 +58,9 @@ def reprojection(
     factor = (weight * robust / sigma)[..., None]
     # d(f X / z) = f / z (dX - X / z dz), for each of the two image axes.
     ray = points[..., :2] / z
-    direction = torch.eye(2, 3, dtype=points.dtype, device=points.device) - ray[..., None] * points.new_tensor([0, 0, 1.0])
+    direction = torch.eye(2, 3, dtype=points.dtype, device=points.device) - ray[..., None] * points.new_tensor(
+        [0, 0, 1.0]
+    )
     slope = (factor * unit[..., None, None] * focal[:, None, None] / z)[..., None] * direction
     return Term(value, factor * offset, slope)
 
@@ -130,7 +132,7 @@ def penetration(
 
 
 def inverse_left_jacobian(rotvec: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """d log(exp([w]x) R) / dw at w = 0, for R = exp([rotvec]x): I - [r]x / 2 + (1/t^2 - cot(t/2)/(2t)) [r]x^2."""
+    """D log(exp([w]x) R) / dw at w = 0, for R = exp([rotvec]x): I - [r]x / 2 + (1/t^2 - cot(t/2)/(2t)) [r]x^2."""
     angle = rotvec.norm(dim=-1)[..., None, None]
     small = angle < 1e-3
     safe = torch.where(small, torch.ones_like(angle), angle)
@@ -188,7 +190,10 @@ def gaussian_mixture(
     energy = 0.5 * white.square().sum(-1) + penalties
     component = energy.argmin(-1)
     value = weight * energy.amin(-1).sum(-1)
-    residual = weight**0.5 * white.gather(-2, component[..., None, None].expand(*component.shape, 1, white.shape[-1]))[..., 0, :]
+    residual = (
+        weight**0.5
+        * white.gather(-2, component[..., None, None].expand(*component.shape, 1, white.shape[-1]))[..., 0, :]
+    )
     slope = weight**0.5 * roots[component].transpose(-1, -2).unflatten(-1, (-1, 3))
     slope = torch.einsum("...djc,...jck->...djk", slope, inverse_left_jacobian(rotvec))
     return Term(value, residual, slope)

@@ -28,16 +28,18 @@ class Mixture:
     penalties: Float[Tensor, "G"]
 
     @classmethod
-    def of(cls, means: np.ndarray, covars: np.ndarray, weights: np.ndarray) -> "Mixture":
+    def of(
+        cls, means: np.ndarray, covars: np.ndarray, weights: np.ndarray, *, device: torch.device, dtype: torch.dtype
+    ) -> "Mixture":
         """From a mixture over at least 63 numbers; further ones are marginalised out."""
         covars = covars[:, :_BODY, :_BODY]
         penalties = 0.5 * np.linalg.slogdet(covars)[1] - np.log(weights)
         roots = np.linalg.cholesky(np.linalg.inv(covars))
         tensors = (means[:, :_BODY], roots, penalties - penalties.min())
-        return cls(*(torch.as_tensor(a, dtype=torch.float32) for a in tensors))
+        return cls(*(torch.as_tensor(a, dtype=dtype, device=device) for a in tensors))
 
 
-def load_mixture(path: Path) -> Mixture:
+def load_mixture(path: Path, *, device: torch.device, dtype: torch.dtype) -> Mixture:
     """Read a mixture from npz with ``means`` (G, D), ``covars`` (G, D, D), ``weights`` (G), D >= 63.
 
     Raises:
@@ -50,8 +52,10 @@ def load_mixture(path: Path) -> Mixture:
     means, covars, weights = (np.asarray(data[name], float) for name in ("means", "covars", "weights"))
     groups, size = means.shape if means.ndim == 2 else (0, 0)
     if size < _BODY or covars.shape != (groups, size, size) or weights.shape != (groups,):
-        raise FormatError(f"{path}: expected means (G, D >= 63), covars (G, D, D), weights (G); got {means.shape}, {covars.shape}, {weights.shape}")
+        raise FormatError(
+            f"{path}: expected means (G, D >= 63), covars (G, D, D), weights (G); got {means.shape}, {covars.shape}, {weights.shape}"
+        )
     try:
-        return Mixture.of(means, covars, weights)
+        return Mixture.of(means, covars, weights, device=device, dtype=dtype)
     except np.linalg.LinAlgError as error:
         raise FormatError(f"{path}: a covariance of the mixture is not positive definite") from error

@@ -12,7 +12,6 @@ from apu.body.collide import Collider, other_person
 from apu.body.skinning import BETAS, NUM_PARAMS, ROTATIONS, TRANSL, Frames, Pose, SkinnedPoints
 from apu.fit import losses
 from apu.fit.limits import joint_ranges
-from apu.fit.mixture import Mixture
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import Problem
 from apu.fit.proxy import FitBody
@@ -53,9 +52,8 @@ class Objective:
         sample_normals: Float[Tensor, "samples 3"],
         body: FitBody,
         options: FitOptions,
-        mixture: Mixture | None = None,
     ):
-        self.problem, self.body, self.options, self.mixture = problem, body, options, mixture
+        self.problem, self.body, self.options = problem, body, options
         self._samples, self._normals = samples, sample_normals
         self._ranges = joint_ranges(device=samples.rest.device, dtype=samples.rest.dtype)
         self._support, local = torch.unique(body.keypoint_index, return_inverse=True)
@@ -66,7 +64,7 @@ class Objective:
 
     def __getitem__(self, index: Tensor) -> "Objective":
         """The objective of some of the pairs."""
-        return Objective(self.problem[index], self._samples, self._normals, self.body, self.options, self.mixture)
+        return Objective(self.problem[index], self._samples, self._normals, self.body, self.options)
 
     def evaluate(self, pose: Pose, phase: Phase) -> Evaluation:
         """The objective at `pose` (N, P, ...)."""
@@ -88,7 +86,9 @@ class Objective:
                 for p in range(2):
                     fixed = slice(p * NUM_PARAMS + BETAS.start, p * NUM_PARAMS + BETAS.stop)
                     hessian[:, fixed], hessian[:, :, fixed], gradient[:, fixed] = 0, 0, 0
-                    hessian[:, fixed, fixed] = torch.eye(BETAS.stop - BETAS.start, dtype=total.dtype, device=total.device)
+                    hessian[:, fixed, fixed] = torch.eye(
+                        BETAS.stop - BETAS.start, dtype=total.dtype, device=total.device
+                    )
             return System(hessian, gradient)
 
         return Evaluation(terms, total, linearise)
@@ -100,7 +100,7 @@ class Objective:
 
     # Each term: its values by name, and how its rows enter the system.
 
-    def _reprojection(self, pose: Pose, frames: Frames, phase: Phase):  # noqa: ANN202
+    def _reprojection(self, pose: Pose, frames: Frames, phase: Phase):
         problem, markers = self.problem, self._markers
         skinned = markers.posed(pose, frames)
         support = skinned.points[..., self._marker_index, :]
@@ -118,7 +118,7 @@ class Objective:
 
         return {"keypoints": term.value}, add
 
-    def _contact(self, pose: Pose, frames: Frames, phase: Phase):  # noqa: ANN202
+    def _contact(self, pose: Pose, frames: Frames, phase: Phase):
         problem, samples = self.problem, self._samples
         points, shaped = samples.posed(pose, frames)
         turn = (samples.weights @ frames.rotation.flatten(-2)).unflatten(-1, (3, 3))
@@ -142,7 +142,7 @@ class Objective:
 
         return {"contact": term.value}, add
 
-    def _penetration(self, pose: Pose, frames: Frames, phase: Phase):  # noqa: ANN202
+    def _penetration(self, pose: Pose, frames: Frames, phase: Phase):
         skin, faces = self.body.skin, self._faces
         vertices, shaped = skin.posed(pose, frames)  # (N, P, V, 3)
         bodies = vertices.flatten(0, 1)
@@ -151,7 +151,10 @@ class Objective:
         self._collider.update(bodies)
         inside = self._collider.query(other_person(bodies))  # row b: vertices of the other person, in body b
         depth = other_person(inside.depth[..., None])[..., 0].unflatten(0, (-1, 2)).to(bodies.dtype)
-        face, bary = (other_person(a.flatten(2) if a.ndim > 2 else a[..., None]).unflatten(0, (-1, 2)) for a in (inside.face, inside.bary))
+        face, bary = (
+            other_person(a.flatten(2) if a.ndim > 2 else a[..., None]).unflatten(0, (-1, 2))
+            for a in (inside.face, inside.bary)
+        )
         count = int((depth > -self.options.penetration_margin).sum(-1).max().clamp(1, _MOST_INSIDE))
         deepest, vertex = depth.topk(count, dim=-1)  # (N, P, M)
         triangle = faces[face[..., 0].gather(-1, vertex)]  # (N, P, M, 3), of the other person
@@ -182,7 +185,7 @@ class Objective:
     def _faces(self) -> Tensor:
         return torch.as_tensor(self.body.skin_faces, device=self.body.skin_area.device)
 
-    def _prior(self, pose: Pose, phase: Phase):  # noqa: ANN202
+    def _prior(self, pose: Pose, phase: Phase):
         problem, options = self.problem, self.options
         initial = losses.pose_prior(pose.rotations, problem.target, problem.pose_sigma)
         limits = losses.joint_limits(pose.rotations[..., 1:, :, :], *self._ranges, sigma=options.limit_sigma)
@@ -199,9 +202,11 @@ class Objective:
             "place": 0.5 * place.square().sum((-1, -2)),
         }
         mixture = None
-        if self.mixture is not None:
-            m = self.mixture
-            mixture = losses.gaussian_mixture(pose.rotations[..., 1:, :, :], m.means, m.roots, m.penalties, weight=options.gmm_weight)
+        if self.body.mixture is not None:
+            m = self.body.mixture
+            mixture = losses.gaussian_mixture(
+                pose.rotations[..., 1:, :, :], m.means, m.roots, m.penalties, weight=options.gmm_weight
+            )
             values["pose_mixture"] = mixture.value
 
         def add(hessian: Tensor, gradient: Tensor) -> None:
@@ -233,12 +238,16 @@ def _gather_points(points: Float[Tensor, "N P V 3"], index: Tensor) -> Tensor:
     return points.gather(2, flat[..., None].expand(*flat.shape, 3)).unflatten(2, index.shape[2:])
 
 
-def _add_rows(hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N R 160"], residual: Float[Tensor, "N R"]) -> None:
+def _add_rows(
+    hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N R 160"], residual: Float[Tensor, "N R"]
+) -> None:
     hessian += rows.transpose(1, 2) @ rows
     gradient += (residual[:, None] @ rows)[:, 0]
 
 
-def _add_per_person(hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N P R 80"], residual: Float[Tensor, "N P R"]) -> None:
+def _add_per_person(
+    hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N P R 80"], residual: Float[Tensor, "N P R"]
+) -> None:
     for p in range(2):
         own = slice(p * NUM_PARAMS, (p + 1) * NUM_PARAMS)
         _add_rows(hessian[:, own, own], gradient[:, own], rows[:, p], residual[:, p])

@@ -69,7 +69,9 @@ def build_problem(
     )
     for observation, row in zip(observations, confidence, strict=True):
         if not row.any():
-            raise FitError(f"{observation.image}: no keypoint of either person is sure enough to fit to; check the detector's file")
+            raise FitError(
+                f"{observation.image}: no keypoint of either person is sure enough to fit to; check the detector's file"
+            )
     units = np.stack([units_512(o, c) for o, c in zip(observations, confidence, strict=True)])
     sigma = np.stack([_pose_sigma(row, options) for row in confidence])
     start = Pose(*(torch.stack([getattr(s, name) for s in starts]) for name in ("rotations", "betas", "transl")))

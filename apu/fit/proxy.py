@@ -14,6 +14,7 @@ from apu.body.collide import Collider
 from apu.body.model import BodyModel
 from apu.body.regions import Regions, regions_of
 from apu.body.skinning import SkinnedPoints, skinned_surface
+from apu.fit.mixture import Mixture, load_mixture
 from apu.types import BODY_25, BodyPart
 
 PROXY_VERTICES = 2500
@@ -31,7 +32,8 @@ class FitBody:
     Attributes:
         surface: all vertices, then the 55 joints, as skinned points. normals: of the surface at rest (joints: zero).
         skin: the collision proxy's vertices. skin_faces, skin_area: its triangles; vertex areas over their mean.
-        regions: part -> vertices. keypoint_index, keypoint_weight: BODY_25 as sums over surface points.
+        regions: part -> vertices. mixture: the pose prior L_GMM, where the user has one.
+        keypoint_index, keypoint_weight: BODY_25 as sums over surface points.
     """
 
     model: BodyModel
@@ -43,6 +45,7 @@ class FitBody:
     regions: Regions
     keypoint_index: Int[Tensor, "25 support"]
     keypoint_weight: Float[Tensor, "25 support"]
+    mixture: Mixture | None
 
     def samples(self, part: BodyPart) -> Int[np.ndarray, "160"]:
         """Vertices spread evenly over a part (farthest-point order), repeated where the part has fewer."""
@@ -56,7 +59,9 @@ def fit_body(model: BodyModel) -> FitBody:
     rest = surface.rest[: model.num_vertices].cpu().double().numpy()
     mesh = trimesh.Trimesh(rest, model.faces, process=False)
     normals = torch.zeros_like(surface.rest)
-    normals[: model.num_vertices] = torch.as_tensor(np.array(mesh.vertex_normals), dtype=model.dtype, device=model.device)
+    normals[: model.num_vertices] = torch.as_tensor(
+        np.array(mesh.vertex_normals), dtype=model.dtype, device=model.device
+    )
     skin, faces = _collision_skin(surface, rest, model.skin_faces)
     coarse = trimesh.Trimesh(skin.rest.cpu().numpy(), faces, process=False)
     area = np.bincount(faces.ravel(), np.repeat(coarse.area_faces / 3, 3), minlength=len(skin.rest))
@@ -64,7 +69,8 @@ def fit_body(model: BodyModel) -> FitBody:
     index = torch.as_tensor(index, device=model.device)
     weight = torch.as_tensor(weight, dtype=model.dtype, device=model.device)
     area = torch.as_tensor(area / area.mean(), dtype=model.dtype, device=model.device)
-    return FitBody(model, surface, normals, skin, faces, area, regions_of(model), index, weight)
+    mixture = load_mixture(model.pose_mixture, device=model.device, dtype=model.dtype) if model.pose_mixture else None
+    return FitBody(model, surface, normals, skin, faces, area, regions_of(model), index, weight, mixture)
 
 
 def _collision_skin(surface: SkinnedPoints, rest: np.ndarray, outer: np.ndarray) -> tuple[SkinnedPoints, np.ndarray]:
@@ -101,5 +107,3 @@ def farthest_points(points: Float[np.ndarray, "points 3"], count: int) -> Int[np
         distance = np.minimum(distance, np.linalg.norm(points - points[chosen[i - 1]], axis=1))
         chosen[i] = distance.argmax()
     return np.resize(chosen, count)
-
-

@@ -78,7 +78,12 @@ def minimise(
             pose = trial.where(better, pose)
             value = torch.where(better, then.total, value)
             terms = {name: torch.where(better, then.terms[name], old) for name, old in terms.items()}
-            system = System(*(torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(fresh, system, strict=True)))
+            system = System(
+                *(
+                    torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+                    for a, b in zip(fresh, system, strict=True)
+                )
+            )
         damping = torch.where(better, damping / 4, damping * 6).clamp(_LEAST_DAMPING, None)
         moving = moving & (patience < 2) & (damping < _MOST_DAMPING)
         if observe is not None:

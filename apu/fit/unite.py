@@ -10,7 +10,6 @@ from apu.body.model import BodyModel
 from apu.body.skinning import Pose, stack
 from apu.errors import FitError
 from apu.fit.kicks import kicked_starts
-from apu.fit.mixture import Mixture
 from apu.fit.objective import Objective
 from apu.fit.options import FitOptions
 from apu.fit.problem import build_problem
@@ -47,7 +46,6 @@ def fit_pair(
     body: BodyModel,
     *,
     options: FitOptions | None = None,
-    mixture: Mixture | None = None,
     start: BodyParams | None = None,
     seed: int = 0,
     progress: Callable[[FitProgress], None] | None = None,
@@ -58,7 +56,6 @@ def fit_pair(
     Args:
         observation: keypoints, camera and first guess. contacts: with their weights W.
         body: the model to fit; the fit runs on its device. options: None for the defaults.
-        mixture: a Gaussian-mixture pose prior (L_GMM), where the user has one.
         start: begin here instead of at the observation's estimate (a warm refit).
         seed: kept with the result; the fit itself draws no random numbers.
         progress: called after every step. cancelled: asked after every step.
@@ -73,7 +70,7 @@ def fit_pair(
     pose = first if start is None else Pose.of(start, device=body.device, dtype=body.dtype)
     contacts, swapped = assign_people(observation, contacts, first, prepared, options)
     watch = _Watch(options, progress, cancelled)
-    objective = Objective(*build_problem([observation], [contacts], [first], prepared, options), prepared, options, mixture)
+    objective = Objective(*build_problem([observation], [contacts], [first], prepared, options), prepared, options)
     deadline = began + options.max_seconds
     pose, value = _anneal(objective, stack([pose]), options, watch, deadline)
     pose, value, kicks = _restart(objective, pose, value, options, watch, deadline)
@@ -135,7 +132,9 @@ def _restart(
 class _Watch:
     """Collects the terms of every step, tells the caller, and stops the solver when the caller asks for it."""
 
-    def __init__(self, options: FitOptions, progress: Callable[[FitProgress], None] | None, cancelled: Callable[[], bool] | None):
+    def __init__(
+        self, options: FitOptions, progress: Callable[[FitProgress], None] | None, cancelled: Callable[[], bool] | None
+    ):
         self._progress, self._cancelled = progress, cancelled
         self._schedule = options.schedule
         self._phase, self.steps, self._fraction = 0, 0, 0.0
@@ -159,7 +158,11 @@ class _Watch:
             done = sum(phase.steps for phase in self._schedule[: self._phase]) + step.index + 1
             self._fraction = max(self._fraction, 0.9 * done / planned)
             stage = 1 if self._schedule[self._phase].shape else 2
-            self._progress(FitProgress(stage=stage, step=self.steps, fraction=self._fraction, params=step.pose[0].params(), terms=now))
+            self._progress(
+                FitProgress(
+                    stage=stage, step=self.steps, fraction=self._fraction, params=step.pose[0].params(), terms=now
+                )
+            )
 
     def stop(self, deadline: float, kicks: int) -> str:
         reason = "time" if time.monotonic() > deadline else "converged"
@@ -195,5 +198,3 @@ def _result(
         seed=seed,
         options=options.as_dict(),
     )
-
-
