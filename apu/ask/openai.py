@@ -222,7 +222,7 @@ class _Exchange:
         return text
 
     def _of_status(self, error: openai.APIStatusError) -> "_Failure":
-        code, said = error.status_code, _excerpt(self._redacted(error.message))
+        code, said = error.status_code, self._redacted(error.response.text)
         if code == 429:
             failure = self._failure("rate_limited", "has had too many requests; ask again later", raw=said)
         elif code >= 500 or code == 408:
@@ -233,7 +233,8 @@ class _Exchange:
             message = f"does not accept the key in {self.asker.key_variable}; set a valid one"
             failure = self._failure("rejected", message, raw=said)
         else:
-            failure = self._failure("rejected", f"does not take the question (status {code}): {said}", raw=said)
+            reason = _excerpt(self._redacted(error.message))
+            failure = self._failure("rejected", f"does not take the question (status {code}): {reason}", raw=said)
         failure.pause = _seconds(error.response.headers.get("retry-after", ""))
         return failure
 
