@@ -144,23 +144,15 @@ def _figures(fit: FitResult) -> dict[str, Any]:
 def save(connection: sqlite3.Connection, pair: int, change: Change, curator: str, revision: int) -> Sheet | None:
     """Carry a change out that was made on `revision`; None: it was refused and kept as a conflict."""
     sheet = load_sheet(connection, pair)
+    author = curator_id(connection, curator)
     if revision == sheet.revision:
         return carry_out(connection, pair, sheet, change, curator)
-    insert(
-        connection,
-        "conflicts",
-        {
-            "pair_id": pair,
-            "kind": "decision" if isinstance(change, Decision) else change.kind,
-            "edit": json.dumps(
-                _DECISION.dump_python(change, mode="json") if isinstance(change, Decision) else to_json(change)
-            ),
-            "curator_id": curator_id(connection, curator),
-            "based_on": revision,
-            "found": sheet.revision,
-            "made_at": now(),
-        },
-    )
+    if isinstance(change, Decision):
+        row: dict[str, Any] = {"kind": "decision", "edit": _DECISION.dump_json(change).decode()}
+    else:
+        row = {"kind": change.kind, "edit": json.dumps(to_json(change))}
+    row |= {"pair_id": pair, "curator_id": author, "based_on": revision, "found": sheet.revision, "made_at": now()}
+    insert(connection, "conflicts", row)
     return None
 
 
@@ -214,6 +206,7 @@ def settle(connection: sqlite3.Connection, conflict: int, *, take: bool, curator
     )
     connection.execute("UPDATE conflicts SET settled_at = ?, applied = ? WHERE id = ?", (now(), take, conflict))
     sheet = load_sheet(connection, row["pair_id"])
+    curator_id(connection, curator)
     if not take:
         return sheet
     return carry_out(connection, row["pair_id"], sheet, change_of(row["kind"], row["edit"]), curator)

@@ -32,10 +32,17 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def pack_observation(observation: PairObservation) -> bytes:
-    """An observation, its numbers unchanged."""
+    """An observation, its numbers unchanged.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     estimate = observation.estimate
     arrays = {f"estimate.{name}": getattr(estimate, name) for name in _ESTIMATE}
     arrays |= {"K": observation.camera.K, "boxes": observation.boxes, "keypoints": observation.keypoints}
+    broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ValueError(f"observation must hold finite numbers only, got others in {', '.join(broken)}")
     meta = {
         "image": observation.image,
         "size": [observation.camera.width, observation.camera.height],

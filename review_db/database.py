@@ -4,6 +4,7 @@ Every write begins with BEGIN IMMEDIATE, so that two writers wait for each other
 on the disk when it returns (write-ahead log, synchronous FULL).
 """
 
+import errno
 import os
 import threading
 import weakref
@@ -37,6 +38,15 @@ _REMEDIES = {
     "SQLITE_IOERR": "cannot be read or written: the disk reports an error; check the disk and repeat the last step",
 }
 
+_DENIED = "access is denied or the disk is read-only; choose a place that you may read and write"
+_REASONS = {
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: _DENIED,
+    errno.ENOSPC: "the disk is full; free some space and repeat the last step",
+    errno.ENOENT: "there is no such file",
+}
+
 
 def now() -> str:
     """The time as stored: UTC, ISO 8601, microseconds; sorts as text."""
@@ -68,7 +78,8 @@ def sentences(path: Path) -> Iterator[None]:
     except InputError as error:
         raise StoreError(str(error)) from error
     except OSError as error:
-        raise StoreError(f"{error.filename or path} cannot be used: {error.strerror or error}") from error
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise StoreError(f"{error.filename or path} cannot be used: {reason}") from error
 
 
 def _remedy(error: Exception) -> str:

@@ -1,0 +1,211 @@
+PRAGMA application_id = 1095783762;
+BEGIN TRANSACTION;
+CREATE TABLE "_sqlite_migrations" (
+   "id" INTEGER PRIMARY KEY,
+   "migration_set" TEXT,
+   "name" TEXT,
+   "applied_at" TEXT
+);
+INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-20 12:30:58.759394+00:00');
+CREATE TABLE answers (
+        id INTEGER PRIMARY KEY,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        asker TEXT NOT NULL,
+        model TEXT NOT NULL,
+        prompt_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        message TEXT NOT NULL DEFAULT '',
+        raw TEXT NOT NULL,
+        interaction TEXT NOT NULL DEFAULT '',
+        orientation TEXT NOT NULL DEFAULT '',
+        people TEXT NOT NULL DEFAULT '["", ""]',
+        stated TEXT NOT NULL DEFAULT '[]',
+        uncertainty REAL NOT NULL DEFAULT 1,
+        usage TEXT NOT NULL DEFAULT '{}',
+        simulated INTEGER NOT NULL DEFAULT 0 CHECK (simulated IN (0, 1)),
+        seconds REAL NOT NULL,
+        asked_at TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-20T12:30:58.781837+00:00');
+INSERT INTO "answers" VALUES(2,1,'replay','toy','contacts-1','ok','','{"interaction": "side hug", "quote": "\u2028 ''; DROP TABLE pairs; --"}','side hug','side to side','["a woman in red", "a man in blue"]','[{"contact":{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},"suggestion":{"flipped":true,"probability":0.8,"distances":[0.9,null],"evidence":"the right hand is nearer"}},{"contact":{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"},"suggestion":null}]',0.49,'{"total_tokens": 12}',1,0.5,'2026-01-01T00:00:00+00:00');
+CREATE TABLE conflicts (
+        id INTEGER PRIMARY KEY,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        kind TEXT NOT NULL,
+        edit TEXT NOT NULL,
+        curator_id INTEGER NOT NULL REFERENCES curators,
+        based_on INTEGER NOT NULL,
+        found INTEGER NOT NULL,
+        made_at TEXT NOT NULL,
+        settled_at TEXT,
+        applied INTEGER CHECK (applied IN (0, 1))
+    ) STRICT;
+INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-20T12:30:58.791387+00:00',NULL,NULL);
+CREATE TABLE contacts (
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        id INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        part_a TEXT NOT NULL,
+        side_a TEXT NOT NULL CHECK (side_a IN ('left', 'right', 'both')),
+        part_b TEXT NOT NULL,
+        side_b TEXT NOT NULL CHECK (side_b IN ('left', 'right', 'both')),
+        confidence REAL NOT NULL CHECK (confidence BETWEEN 0 AND 1),
+        weight REAL NOT NULL CHECK (weight >= 0),
+        source TEXT NOT NULL,
+        dropped INTEGER NOT NULL CHECK (dropped IN (0, 1)),
+        original TEXT NOT NULL,
+        suggestion TEXT,
+        edited_by INTEGER REFERENCES curators,
+        PRIMARY KEY (pair_id, id)
+    ) STRICT, WITHOUT ROWID;
+INSERT INTO "contacts" VALUES(1,1,0,'hand','right','back','both',0.6,1.0,'denoiser',0,'{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"}','{"flipped":true,"probability":0.8,"distances":[0.9,null],"evidence":"the right hand is nearer"}',1);
+INSERT INTO "contacts" VALUES(1,2,1,'hand','right','hand','left',0.9,1.0,'model',0,'{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}',NULL,NULL);
+CREATE TABLE curators (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE CHECK (name <> ''),
+        created_at TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "curators" VALUES(1,'ada','2026-11-20T12:30:58.786782+00:00');
+INSERT INTO "curators" VALUES(2,'bob','2026-11-20T12:30:58.791349+00:00');
+CREATE TABLE decisions (
+        id INTEGER PRIMARY KEY,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        revision INTEGER NOT NULL,
+        verdict TEXT NOT NULL CHECK (verdict IN ('accept', 'reject', 'flag')),
+        curator_id INTEGER NOT NULL REFERENCES curators,
+        fit_id INTEGER REFERENCES fits,
+        reason TEXT NOT NULL,
+        note TEXT NOT NULL,
+        made_at TEXT NOT NULL,
+        UNIQUE (pair_id, revision)
+    ) STRICT;
+INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-20T12:30:58.801256+00:00');
+CREATE TABLE edits (
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        revision INTEGER NOT NULL CHECK (revision > 0),
+        kind TEXT NOT NULL,
+        edit TEXT NOT NULL,
+        curator_id INTEGER REFERENCES curators,
+        made_at TEXT NOT NULL,
+        PRIMARY KEY (pair_id, revision)
+    ) STRICT, WITHOUT ROWID;
+INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-20T12:30:58.784041+00:00');
+INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-20T12:30:58.786936+00:00');
+INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-20T12:30:58.788043+00:00');
+INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-20T12:30:58.789305+00:00');
+INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-20T12:30:58.801378+00:00');
+CREATE TABLE fits (
+        id INTEGER PRIMARY KEY,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        revision INTEGER NOT NULL,
+        curator_id INTEGER REFERENCES curators,
+        file TEXT NOT NULL,
+        contacts TEXT NOT NULL,
+        gaps_m TEXT NOT NULL,
+        swapped INTEGER NOT NULL CHECK (swapped IN (0, 1)),
+        reprojection_512_a REAL NOT NULL,
+        reprojection_512_b REAL NOT NULL,
+        reprojection_px_a REAL NOT NULL,
+        reprojection_px_b REAL NOT NULL,
+        max_gap_m REAL NOT NULL,
+        max_penetration_m REAL NOT NULL,
+        mean_penetration_m REAL NOT NULL,
+        kept INTEGER NOT NULL CHECK (kept IN (0, 1)),
+        stop TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        iterations INTEGER NOT NULL,
+        device TEXT NOT NULL,
+        body TEXT NOT NULL,
+        seed INTEGER NOT NULL,
+        options TEXT NOT NULL,
+        made_at TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-20T12:30:58.799979+00:00');
+CREATE TABLE images (
+        id INTEGER PRIMARY KEY,
+        sha256 TEXT NOT NULL UNIQUE,
+        suffix TEXT NOT NULL,
+        name TEXT NOT NULL,
+        width INTEGER NOT NULL CHECK (width > 0),
+        height INTEGER NOT NULL CHECK (height > 0),
+        source TEXT NOT NULL,
+        action TEXT NOT NULL,
+        added_at TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-20T12:30:58.773181+00:00');
+CREATE TABLE inputs (
+        id INTEGER PRIMARY KEY,
+        image_id INTEGER NOT NULL REFERENCES images,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        file TEXT NOT NULL,
+        added_at TEXT NOT NULL,
+        UNIQUE (image_id, kind, file)
+    ) STRICT;
+INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-20T12:30:58.776551+00:00');
+CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL CHECK (kind IN ('fit', 'ask')),
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        revision INTEGER NOT NULL,
+        curator TEXT NOT NULL,
+        options TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+        worker TEXT NOT NULL DEFAULT '',
+        attempt INTEGER NOT NULL DEFAULT 0,
+        cancelling INTEGER NOT NULL DEFAULT 0 CHECK (cancelling IN (0, 1)),
+        progress TEXT NOT NULL DEFAULT '{}',
+        preview TEXT,
+        error TEXT NOT NULL DEFAULT '',
+        result INTEGER,
+        queued_at TEXT NOT NULL,
+        started_at TEXT NOT NULL DEFAULT '',
+        heartbeat_at TEXT NOT NULL DEFAULT '',
+        finished_at TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}','done','worker',1,0,'{}',NULL,'',1,'2026-11-20T12:30:58.792185+00:00','2026-11-20T12:30:58.793595+00:00','2026-11-20T12:30:58.793595+00:00','2026-11-20T12:30:58.800123+00:00');
+CREATE TABLE pairs (
+        id INTEGER PRIMARY KEY,
+        image_id INTEGER NOT NULL REFERENCES images,
+        observation TEXT NOT NULL,
+        source TEXT NOT NULL,
+        action TEXT NOT NULL,
+        simulated INTEGER NOT NULL CHECK (simulated IN (0, 1)),
+        created_at TEXT NOT NULL,
+        revision INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'proposed' CHECK (
+            state IN ('proposed', 'ask_failed', 'asked', 'fitted', 'accepted', 'rejected', 'flagged')),
+        swapped INTEGER NOT NULL DEFAULT 0 CHECK (swapped IN (0, 1)),
+        note TEXT NOT NULL DEFAULT '',
+        next_contact INTEGER NOT NULL DEFAULT 1,
+        active_contacts INTEGER NOT NULL DEFAULT 0,
+        answer_id INTEGER REFERENCES answers,
+        decision_id INTEGER REFERENCES decisions,
+        fit_id INTEGER REFERENCES fits,
+        uncertainty REAL NOT NULL DEFAULT 1,
+        fit_error REAL NOT NULL DEFAULT 0,
+        updated_at TEXT NOT NULL,
+        UNIQUE (image_id, observation)
+    ) STRICT;
+INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-20T12:30:58.781052+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-20T12:30:58.801464+00:00');
+CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name");
+CREATE INDEX pairs_uncertainty ON pairs (uncertainty DESC, id);
+CREATE INDEX pairs_fit_error ON pairs (fit_error DESC, id);
+CREATE INDEX pairs_state ON pairs (state);
+CREATE INDEX answers_pair ON answers (pair_id);
+CREATE INDEX conflicts_open ON conflicts (pair_id) WHERE settled_at IS NULL;
+CREATE INDEX fits_pair ON fits (pair_id);
+CREATE INDEX decisions_time ON decisions (made_at);
+CREATE INDEX jobs_open ON jobs (state) WHERE state IN ('queued', 'running');
+CREATE INDEX jobs_curator ON jobs (curator, started_at);
+CREATE INDEX jobs_pair ON jobs (pair_id);
+CREATE TRIGGER answers_stay_UPDATE BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
+CREATE TRIGGER answers_stay_DELETE BEFORE DELETE ON answers BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
+CREATE TRIGGER edits_stay_UPDATE BEFORE UPDATE ON edits BEGIN SELECT RAISE(ABORT, 'edits are append-only'); END;
+CREATE TRIGGER edits_stay_DELETE BEFORE DELETE ON edits BEGIN SELECT RAISE(ABORT, 'edits are append-only'); END;
+CREATE TRIGGER fits_stay_UPDATE BEFORE UPDATE ON fits BEGIN SELECT RAISE(ABORT, 'fits are append-only'); END;
+CREATE TRIGGER fits_stay_DELETE BEFORE DELETE ON fits BEGIN SELECT RAISE(ABORT, 'fits are append-only'); END;
+CREATE TRIGGER decisions_stay_UPDATE BEFORE UPDATE ON decisions BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
+CREATE TRIGGER decisions_stay_DELETE BEFORE DELETE ON decisions BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
+COMMIT;

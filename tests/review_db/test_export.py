@@ -1,0 +1,158 @@
+"""Exports: complete or absent, equal for equal data, and readable back to the same meshes."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from apu.errors import StoreError
+from apu.types import Decision, Verdict
+from review_db import Drop, export, read_export
+
+
+@pytest.fixture
+def decided(workspace, add_pairs, toys):
+    """Three fitted pairs: the first accepted (on its first of two fits), the second rejected, the third open."""
+    pairs = add_pairs(3)
+    for pair in pairs:
+        workspace.add_fit(pair, toys.fit(seed=pair), revision=1, curator="ada")
+    first = workspace.pair(pairs[0]).fits[0].id
+    workspace.edit_contacts(pairs[0], Drop(contact=2), curator="ada", revision=1)
+    workspace.add_fit(pairs[0], toys.fit(seed=99), revision=2)
+    accept = Decision(verdict=Verdict.ACCEPT, curator="ada", fit_id=first, note="arms cross")
+    workspace.decide(pairs[0], accept, revision=2)
+    workspace.decide(pairs[1], Decision(verdict=Verdict.REJECT, curator="bob"), revision=1)
+    return pairs
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_accepted_fit_comes_back_with_everything_about_it(workspace, decided, toys, tmp_path) -> None:
+    manifest = export(workspace, tmp_path / "out")
+    assert set(contents(tmp_path / "out")) == {"1.npz", "pairs.json", "README.md", "manifest.json"}
+    result = read_export(tmp_path / "out")
+    assert result.manifest == manifest
+    (pair,) = result.pairs
+    for name, array in toys.params(decided[0]).arrays().items():
+        np.testing.assert_array_equal(pair.params.arrays()[name], array, strict=True)
+    record = workspace.pair(decided[0])
+    np.testing.assert_array_equal(pair.K, record.observation.camera.K)
+    np.testing.assert_array_equal(pair.keypoints, record.observation.keypoints)
+    assert pair.contacts == record.sheet.active
+    assert (pair.image, pair.body, pair.simulated) == ("image_0.png", "anny-free", True)
+    assert pair.entry["answer"]["raw"] == toys.answer().raw
+    assert pair.entry["decision"]["curator"] == "ada"
+    assert [step["edit"]["kind"] for step in pair.entry["history"]] == ["take_answer", "drop", "decide"]
+    assert (manifest.pairs, manifest.simulated, manifest.body) == (1, 1, {"anny-free": 1})
+    assert "1 of them simulated" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_parameters_have_smplx_keys_and_shapes_without_pickle(workspace, decided, tmp_path) -> None:
+    export(workspace, tmp_path / "out")
+    with np.load(tmp_path / "out" / "1.npz", allow_pickle=False) as arrays:
+        shapes = {name: arrays[name].shape for name in arrays.files}
+    people = {
+        "global_orient": 3, "body_pose": 63, "betas": 11, "transl": 3, "left_hand_pose": 45, "right_hand_pose": 45,
+        "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3, "expression": 10,
+    }  # fmt: skip
+    assert shapes == {name: (2, size) for name, size in people.items()} | {"K": (3, 3), "image_size": (2,)}
+
+
+def test_equal_data_give_equal_bytes(workspace, decided, tmp_path) -> None:
+    export(workspace, tmp_path / "one")
+    time.sleep(2.1)  # the resolution of times inside zip files is 2 s
+    export(workspace, tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_all_pairs_takes_every_fit_and_names_the_pairs_without(workspace, decided, add_pairs, tmp_path, toys) -> None:
+    image = workspace.images()[0].id
+    bare = workspace.add_pair(image, toys.observation(77))
+    manifest = export(workspace, tmp_path / "out", all_pairs=True)
+    assert (manifest.pairs, manifest.skipped) == (3, (bare,))
+    assert [pair.entry["state"] for pair in read_export(tmp_path / "out").pairs] == ["accepted", "rejected", "fitted"]
+
+
+def test_nothing_is_overwritten_and_nothing_half_written_stays(workspace, decided, tmp_path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    export(workspace, out)
+    before = contents(out)
+    with pytest.raises(StoreError, match="exists and is not empty"):
+        export(workspace, out)
+    assert contents(out) == before
+    next((workspace.path / "artefacts").glob("*.npz")).unlink()
+    for artefact in (workspace.path / "artefacts").glob("*.npz"):
+        artefact.unlink()
+    with pytest.raises(StoreError, match="missing from the workspace"):
+        export(workspace, tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["out", "workspace"]
+
+
+def test_without_an_accepted_pair_there_is_no_export(workspace, pair, tmp_path) -> None:
+    with pytest.raises(StoreError, match="no pair is accepted"):
+        export(workspace, tmp_path / "out")
+    with pytest.raises(StoreError, match="no pair has a fit"):
+        export(workspace, tmp_path / "out", all_pairs=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_or_foreign_export_is_refused(workspace, decided, tmp_path) -> None:
+    out = tmp_path / "out"
+    export(workspace, out)
+
+    def broken(change) -> str:
+        copy = tmp_path / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(out, copy)
+        change(copy)
+        with pytest.raises(StoreError) as caught:
+            read_export(copy)
+        return str(caught.value)
+
+    def edit_manifest(copy, **values) -> None:
+        manifest = json.loads((copy / "manifest.json").read_text())
+        (copy / "manifest.json").write_text(json.dumps(manifest | values))
+
+    assert "promises" in broken(lambda copy: (copy / "1.npz").write_bytes(b"other"))
+    assert "cannot be used" in broken(lambda copy: (copy / "1.npz").unlink())
+    assert "not an export" in broken(lambda copy: edit_manifest(copy, format="something else"))
+    assert "outside the export" in broken(lambda copy: edit_manifest(copy, files={"../out/pairs.json": "0"}))
+    assert "not a complete export" in broken(lambda copy: edit_manifest(copy, files=[]))
+    assert "not valid JSON" in broken(lambda copy: (copy / "manifest.json").write_text("{"))
+    assert "manifest.json" in broken(lambda copy: (copy / "manifest.json").unlink())
+
+
+EXPORT = """
+import sys
+from pathlib import Path
+from review_db import Workspace, export
+workspace = Workspace.open(Path(sys.argv[1]))
+print("ready", flush=True)
+export(workspace, Path(sys.argv[2]), all_pairs=True)
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("delay_ms", [0, 3, 8, 20, 60])
+def test_a_killed_export_leaves_a_whole_folder_or_none(workspace, decided, tmp_path, delay_ms) -> None:
+    out = tmp_path / "out"
+    child = subprocess.Popen(
+        [sys.executable, "-c", EXPORT, str(workspace.path), str(out)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(delay_ms / 1000)
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    if out.exists():
+        assert len(read_export(out).pairs) == 3
+    else:
+        export(workspace, out, all_pairs=True)

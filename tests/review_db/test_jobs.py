@@ -1,0 +1,155 @@
+"""Jobs: given out once, taken up again once, fair between curators, stoppable."""
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from apu.errors import StoreError
+from review_db import PairState
+
+CLAIM_ALL = """
+import sys
+from pathlib import Path
+from review_db import Workspace
+workspace = Workspace.open(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+while job := workspace.jobs.claim(sys.argv[2]):
+    print(job.id, flush=True)
+    workspace.jobs.finish(job.id, sys.argv[2])
+"""
+
+
+def test_many_processes_take_each_job_exactly_once(workspace, pair) -> None:
+    jobs = [workspace.jobs.queue("fit", pair, revision=1, options={"n": n}) for n in range(50)]
+    command = [sys.executable, "-c", CLAIM_ALL, str(workspace.path)]
+    workers = [
+        subprocess.Popen([*command, f"w{n}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for n in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    taken = []
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for worker in workers:
+        output, _ = worker.communicate(timeout=60)
+        taken += [int(line) for line in output.split()]
+        assert worker.returncode == 0
+    assert sorted(taken) == jobs
+    assert {job.state for job in workspace.jobs.list(states=("queued", "running", "done"))} == {"done"}
+
+
+def test_a_dead_workers_job_is_taken_up_once_more_and_then_fails(workspace, pair) -> None:
+    job = workspace.jobs.queue("fit", pair, revision=1, curator="ada")
+    for attempt in (1, 2):
+        claimed = workspace.jobs.claim(f"worker {attempt}", lease_s=0)
+        assert claimed is not None
+        assert (claimed.id, claimed.attempt) == (job, attempt)
+    assert workspace.jobs.claim("worker 3", lease_s=0) is None
+    failed = workspace.jobs.get(job)
+    assert (failed.state, failed.attempt) == ("failed", 2)
+    assert "worker died" in failed.error
+
+
+def test_a_known_death_needs_no_waiting(workspace, pair) -> None:
+    job = workspace.jobs.queue("fit", pair, revision=1)
+    workspace.jobs.claim("a")
+    workspace.jobs.release("a")
+    again = workspace.jobs.claim("b")
+    assert again is not None
+    assert again.id == job
+    workspace.jobs.release("b")
+    assert workspace.jobs.get(job).state == "failed"
+
+
+def test_a_worker_that_lives_keeps_its_job(workspace, pair) -> None:
+    job = workspace.jobs.queue("fit", pair, revision=1)
+    workspace.jobs.claim("a")
+    assert workspace.jobs.heartbeat(job, "a", progress={"step": 3})
+    assert workspace.jobs.claim("b", lease_s=60) is None
+    assert workspace.jobs.get(job).progress == {"step": 3}
+
+
+def test_a_worker_that_lost_its_job_is_told_so_and_stores_nothing(workspace, pair, toys) -> None:
+    job = workspace.jobs.queue("fit", pair, revision=1)
+    workspace.jobs.claim("slow")
+    assert workspace.jobs.claim("quick", lease_s=0) is not None
+    assert not workspace.jobs.heartbeat(job, "slow")
+    assert not workspace.jobs.finish(job, "slow")
+    with pytest.raises(StoreError, match="another worker"):
+        workspace.add_fit(pair, toys.fit(), revision=1, job=job, worker="slow")
+    assert workspace.pair(pair).fits == ()
+    fit = workspace.add_fit(pair, toys.fit(), revision=1, job=job, worker="quick")
+    done = workspace.jobs.get(job)
+    assert (done.state, done.result) == ("done", fit)
+    assert workspace.pair(pair).summary.state is PairState.FITTED
+
+
+def test_nobody_waits_behind_anothers_batch(workspace, pair) -> None:
+    for curator, count in (("batch", 5), ("ada", 2), ("bob", 1)):
+        for n in range(count):
+            workspace.jobs.queue("fit", pair, revision=1, curator=curator, options={"n": n})
+    served = [workspace.jobs.claim("w") for _ in range(8)]
+    order = [job.curator for job in served if job]
+    assert order[:5] == ["batch", "ada", "bob", "batch", "ada"]
+    assert Counter(order) == {"batch": 5, "ada": 2, "bob": 1}
+
+
+def test_cancel_stops_a_waiting_job_at_once_and_asks_a_running_one(workspace, pair, toys) -> None:
+    waiting = workspace.jobs.queue("fit", pair, revision=1, options={"n": 1})
+    workspace.jobs.cancel(waiting)
+    assert workspace.jobs.get(waiting).state == "cancelled"
+    assert workspace.jobs.claim("w") is None
+
+    running = workspace.jobs.queue("fit", pair, revision=1, options={"n": 2})
+    workspace.jobs.claim("w")
+    assert not workspace.jobs.is_cancelled(running)
+    workspace.jobs.cancel(running)
+    assert workspace.jobs.is_cancelled(running)
+    assert not workspace.jobs.heartbeat(running, "w")
+    with pytest.raises(StoreError, match="cancelled"):
+        workspace.add_fit(pair, toys.fit(), revision=1, job=running, worker="w")
+    assert workspace.jobs.stopped(running, "w")
+    assert workspace.jobs.get(running).state == "cancelled"
+
+
+def test_a_cancelled_job_of_a_dead_worker_is_not_taken_up_again(workspace, pair) -> None:
+    job = workspace.jobs.queue("fit", pair, revision=1)
+    workspace.jobs.claim("w")
+    workspace.jobs.cancel(job)
+    assert workspace.jobs.claim("v", lease_s=0) is None
+    assert workspace.jobs.get(job).state == "cancelled"
+
+
+def test_pressing_fit_twice_queues_one_job(workspace, pair) -> None:
+    first = workspace.jobs.queue("fit", pair, revision=1, curator="ada", options={"a": 1, "b": 2})
+    assert workspace.jobs.queue("fit", pair, revision=1, curator="ada", options={"b": 2, "a": 1}) == first
+    assert workspace.jobs.queue("fit", pair, revision=2, curator="ada", options={"a": 1, "b": 2}) != first
+    assert workspace.jobs.queue("ask", pair, revision=1, curator="ada", options={"a": 1, "b": 2}) != first
+
+
+def test_kinds_are_claimed_apart(workspace, pair) -> None:
+    workspace.jobs.queue("ask", pair, revision=1)
+    assert workspace.jobs.claim("fitter", kinds=("fit",)) is None
+    claimed = workspace.jobs.claim("asker", kinds=("ask",))
+    assert claimed is not None
+    assert workspace.jobs.fail(claimed.id, "asker", "the server is down")
+    assert workspace.jobs.get(claimed.id).error == "the server is down"
+
+
+def test_previews_replace_each_other_and_go_with_the_job(workspace, pair) -> None:
+    job = workspace.jobs.queue("fit", pair, revision=1)
+    workspace.jobs.claim("w")
+    for content in (b"first", b"second"):
+        workspace.jobs.heartbeat(job, "w", preview=(".jpg", content))
+    preview = workspace.jobs.get(job).preview
+    assert preview.read_bytes() == b"second"
+    assert len(list(preview.parent.iterdir())) == 1
+    workspace.jobs.fail(job, "w", "no keypoints")
+    assert not preview.exists()
