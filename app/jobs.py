@@ -26,9 +26,15 @@ def run_fit(
     Once a curator has worked on the contacts, the two people stay as given; before that the fit may exchange them.
 
     Args:
-        workspace: where the pair is. pair: its id. body: to fit; the fit runs on its device.
-        options: None for the defaults. curator: who asked for it. job, worker: finished together with the fit.
-        progress, cancelled: see `apu.fit.fit_pair`.
+        workspace: where the pair is.
+        pair: its id.
+        body: to fit; the fit runs on its device.
+        options: None for the defaults.
+        curator: who asked for it; empty for the program.
+        job: to be finished together with storing the fit.
+        worker: who works on that job.
+        progress: called after every step.
+        cancelled: asked after every step.
 
     Raises:
         FitError: the pair cannot be fitted, or `cancelled` said so (`apu.fit.FitCancelled`).

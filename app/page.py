@@ -16,7 +16,7 @@ ASSETS = "apu-page"
 """Below this path the server gives the page's own scripts and styles."""
 
 PANELS = ("photo", "meshes-head", "model", "stills", "contacts", "fit", "decide")
-CAMERA = (90.0, 80.0, 3.4)
+CAMERA = (90.0, 80.0, 2.6)
 """Of the 3D viewer at first: as the photograph sees the people, a little from above (degrees, degrees, metres)."""
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
@@ -25,17 +25,26 @@ _STYLES = ("theme.css", "page.css", "panels.css")
 _NO_WEBGPU = "delete Navigator.prototype.gpu;"
 """The 3D viewer tries WebGPU first and fills the console with errors where there is no adapter."""
 
-Act = Callable[[dict[str, Any]], tuple[Json, Path | None]]
-"""An action of the page -> (what to show, the GLB file to show where it differs from the one shown)."""
+_HUB = "desk(element, props, watch, {act: (data) => trigger('act', data), mesh: (data) => trigger('mesh', data)})"
+"""Gradio finds a component's own events by their quoted names in its script."""
+
+Act = Callable[[dict[str, Any]], Json]
+"""An action of the page -> what to show after it."""
+
+Solid = Callable[[dict[str, Any]], Path | None]
+"""The meshes that the page names -> their GLB file."""
 
 
-def build_page(title: str, act: Act) -> gr.Blocks:
-    """The page; `act` gets every action of its users, and an empty one first with the pair of the URL."""
+def build_page(title: str, act: Act, solid: Solid) -> gr.Blocks:
+    """The page; `act` gets every action of its users, beginning with the pair of the URL.
+
+    The 3D view follows by an event of its own, so that no edit waits for a mesh.
+    """
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
         desk = gr.HTML(
             {},
             html_template='<div class="apu-header"></div><div class="apu-keys"></div>',
-            js_on_load=_script("desk(element, props, watch, (name, data) => trigger('act', data))", "desk"),
+            js_on_load=_script(_HUB, "desk"),
             elem_id="desk",
             elem_classes="apu",
             apply_default_css=False,
@@ -56,17 +65,19 @@ def build_page(title: str, act: Act) -> gr.Blocks:
                     apply_default_css=False,
                 )
 
-        def on_act(viewer: gr.Model3D, event: gr.EventData) -> tuple[Json, Any]:
-            screen, mesh = act(dict(event._data))
-            return screen, _keep_camera(viewer, mesh)
+        def on_act(event: gr.EventData) -> Json:
+            return act(dict(event._data))
 
-        def on_load(request: gr.Request) -> tuple[Json, Any]:
-            screen, mesh = act({"name": "open", "pair": _number(request.query_params.get("pair"))})
-            return screen, gr.Model3D(value=mesh and str(mesh), camera_position=CAMERA)
+        def on_mesh(viewer: gr.Model3D, event: gr.EventData) -> Any:
+            return _keep_camera(viewer, solid(dict(event._data)))
+
+        def on_load(request: gr.Request) -> Json:
+            return act({"name": "open", "pair": _number(request.query_params.get("pair"))})
 
         private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        desk.act(on_act, inputs=[model], outputs=[desk, model], trigger_mode="multiple", **private)
-        page.load(on_load, outputs=[desk, model], **private)
+        desk.act(on_act, outputs=[desk], trigger_mode="multiple", **private)
+        desk.mesh(on_mesh, inputs=[model], outputs=[model], trigger_mode="always_last", **private)
+        page.load(on_load, outputs=[desk], **private)
     return page
 
 
@@ -92,11 +103,9 @@ def _keep_camera(viewer: gr.Model3D, mesh: Path | None) -> Any:
     radius is told with a difference that nobody sees.
     """
     if mesh is None:
-        return gr.skip()
-    alpha, beta, radius = (
-        value if value is not None else start
-        for value, start in zip(viewer.camera_position or CAMERA, CAMERA, strict=True)
-    )
+        return gr.Model3D(value=None)
+    turned = viewer.camera_position or CAMERA
+    alpha, beta, radius = (start if value is None else value for value, start in zip(turned, CAMERA, strict=True))
     return gr.Model3D(value=str(mesh), camera_position=(alpha, beta, radius * (1 + 1e-6)))
 
 

@@ -3,18 +3,18 @@
 Every text in here may come from a model, a file or another curator; the scripts put it on the page as text only.
 """
 
+import itertools
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from app.bands import GAP_CM, INSIDE_CM, REPROJECTION
+from app.meshes import Meshes, Picture, Source, crop_box
 from apu.body.lines import part_lines
-from apu.body.parts import PARTS
 from apu.camera import project
 from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyPart, Contact, PairObservation, Side, Verdict
-from app.bands import GAP_CM, INSIDE_CM, REPROJECTION
 from review_db.edits import SheetContact
 from review_db.records import DecisionRecord, FitRecord, JobRecord, PairRecord, PairState
 
@@ -22,9 +22,6 @@ Json = dict[str, Any]
 
 REASONS = ("no contact", "wrong people", "hidden too much", "wrong keypoints", "fit is wrong", "other")
 """Offered with a rejection or a flag."""
-
-MARGIN = 0.08
-"""The crop reaches this share of the people's box beyond it."""
 
 _BONES = tuple(
     (BODY_25.index(a), BODY_25.index(b))
@@ -36,7 +33,7 @@ _BONES = tuple(
         ("left_hip", "left_knee", "left_ankle", "left_big_toe"), ("right_ankle", "right_heel"),
         ("left_ankle", "left_heel"), ("right_big_toe", "right_small_toe"), ("left_big_toe", "left_small_toe"),
     )
-    for a, b in zip(chain, chain[1:], strict=False)
+    for a, b in itertools.pairwise(chain)
 )  # fmt: skip
 
 _NEAREST_JOINT = {
@@ -47,22 +44,17 @@ _NEAREST_JOINT = {
 """Where the first guess of the mesh has a part that no keypoint shows."""
 
 
-def crop_box(observation: PairObservation) -> tuple[int, int, int, int]:
-    """Whole pixels, xyxy, of the smallest box that holds both people, with a margin, inside the image."""
-    low, high = observation.boxes[:, :2].min(0), observation.boxes[:, 2:].max(0)
-    margin = MARGIN * (high - low).max()
-    size = np.array([observation.camera.width, observation.camera.height])
-    low, high = np.floor(np.clip(low - margin, 0, size - 1)), np.ceil(np.clip(high + margin, 1, size))
-    return int(low[0]), int(low[1]), int(max(high[0], low[0] + 1)), int(max(high[1], low[1] + 1))
-
-
-def pair_screen(record: PairRecord, *, job: JobRecord | None, worker: str, has_start: bool) -> Json:
+def pair_screen(
+    record: PairRecord, *, job: JobRecord | None, worker: str, no_mesh: str, terms: Mapping[str, Sequence[float]]
+) -> Json:
     """One pair with all that its panels need.
 
     Args:
-        record: the pair. job: its latest fit job, if any.
+        record: the pair.
+        job: its latest fit job, if any.
         worker: sentence about the fit worker where it is down, else empty.
-        has_start: there are meshes to show before the first fit.
+        no_mesh: sentence about why there are no meshes to show, else empty.
+        terms: the latest fit's loss curves, step by step.
     """
     observation, fit = record.observation, record.fits[-1] if record.fits else None
     x0, y0, x1, y1 = crop_box(observation)
@@ -91,25 +83,25 @@ def pair_screen(record: PairRecord, *, job: JobRecord | None, worker: str, has_s
         "fitted": fit is not None,
         "figures": figures(fit),
         "fitSentence": _fit_sentence(fit, job, worker, record),
-        "cannotFit": "",
         "worker": worker,
         "job": job_screen(job),
-        "terms": {},
-        **mesh_urls(record.summary.id, fit, has_start),
+        "terms": terms,
+        "start": _pictures(None if no_mesh else start_meshes(record)),
+        "fit": _pictures(fit_meshes(record) if not no_mesh else None),
+        "noMesh": no_mesh,
     }
 
 
-def mesh_urls(pair: int, fit: FitRecord | None, has_start: bool) -> Json:
-    """Addresses of the pictures of start and fit, None where there is no such mesh."""
-    start = f"mesh/start/{fit.id}" if fit else f"mesh/pair/{pair}" if has_start else None
-    bases = {"start": start, "fit": f"mesh/fit/{fit.id}" if fit else None}
-    return {
-        "overlays": {name: base and f"{base}/overlay" for name, base in bases.items()},
-        "stills": {
-            name: base and {view: f"{base}/{view}" for view in ("front", "side", "top")} for name, base in bases.items()
-        },
-        "noMesh": "" if start else "There is no mesh yet: neither a first guess nor enough keypoints to make one.",
-    }
+def start_meshes(record: PairRecord) -> Meshes:
+    """What the latest fit began with; before the first fit, the first guess."""
+    if record.fits:
+        return Meshes(pair=record.summary.id, source=Source.START, number=record.fits[-1].id)
+    return Meshes(pair=record.summary.id, source=Source.GUESS, number=record.sheet.revision)
+
+
+def fit_meshes(record: PairRecord) -> Meshes | None:
+    """The latest fit's result."""
+    return Meshes(pair=record.summary.id, source=Source.FIT, number=record.fits[-1].id) if record.fits else None
 
 
 def job_screen(job: JobRecord | None) -> Json | None:
@@ -124,6 +116,7 @@ def job_screen(job: JobRecord | None) -> Json | None:
         "failed": job.error,
         "cancelled": "Stopped; the last fit stands.",
     }
+    live = Meshes(pair=job.pair, source=Source.JOB, number=job.id) if job.preview else None
     return {
         "id": job.id,
         "state": job.state,
@@ -131,11 +124,17 @@ def job_screen(job: JobRecord | None) -> Json | None:
         "sentence": sentences.get(job.state, ""),
         "fraction": progress.get("fraction", 0.0),
         "terms": progress.get("terms", {}),
-        "overlay": f"mesh/job/{job.id}/overlay?step={step}" if job.preview else None,
-        "stills": {view: f"mesh/job/{job.id}/{view}?step={step}" for view in ("front", "side", "top")}
-        if job.preview
-        else None,
+        **_pictures(live, f"?step={step}"),
     }
+
+
+def _pictures(meshes: Meshes | None, query: str = "") -> Json:
+    """Addresses of the pictures of some meshes, and how the 3D view asks for them; None where there are none."""
+    if meshes is None:
+        return {"overlay": None, "stills": None, "solid": None}
+    urls = {str(picture): f"{meshes.url}/{picture}{query}" for picture in Picture}
+    solid = {"pair": meshes.pair, "source": str(meshes.source), "number": meshes.number}
+    return {"overlay": urls.pop("overlay"), "stills": urls, "solid": solid}
 
 
 def figures(fit: FitRecord | None) -> list[Json]:
@@ -157,11 +156,6 @@ def figures(fit: FitRecord | None) -> list[Json]:
         }
         for label, person, unit, limit, value, scale in rows
     ]
-
-
-def empty_screen() -> Json:
-    """The page of a workspace without pairs."""
-    return {"pair": None, "parts": list(PARTS), "reasons": list(REASONS), "serial": time.time_ns()}
 
 
 def _person(observation: PairObservation, person: int) -> Json:

@@ -1,7 +1,7 @@
 // The fit: start and stop it, follow it, and read how good it is.
 
 import {button, h, personBadge, replace, s} from "./dom.js";
-import {act, change, pair, state} from "./state.js";
+import {act, change, isRunning, pair, state} from "./state.js";
 
 const WATCH_MS = 300;
 const IDLE_MS = 3000;
@@ -17,11 +17,11 @@ export function mount(root) {
     root.firstChild.hidden = !now;
     if (!now) return;
     const job = live ?? now.job;
-    const running = job && ["queued", "running"].includes(job.state);
+    const running = isRunning(job);
     replace(run,
       running
         ? button("cancel", job.cancelling ? "Stopping …" : "Cancel", "Esc", {class: "primary", disabled: job.cancelling})
-        : button("fit", now.fitted ? "Refit" : "Fit", "⏎", {class: "primary", disabled: Boolean(now.cannotFit)}),
+        : button("fit", now.fitted ? "Refit" : "Fit", "⏎", {class: "primary"}),
       h("div", {class: "words"}, h("span", {role: "status"}, job?.sentence || now.fitSentence),
         running && h("span", {class: "progress"}, h("span", {style: `width:${100 * (job.fraction ?? 0)}%`}))));
     replace(figures, ...now.figures.map(figure));
@@ -72,11 +72,12 @@ export function followNow() {
 }
 
 function hear({job, revision, fits, worker}, watched) {
-  if (watched.id !== pair()?.id) return WATCH_MS;
-  const running = job && ["queued", "running"].includes(job.state);
-  const before = state.live;
-  if (running || before || worker !== watched.worker) change({live: running ? job : null});
-  const outdated = revision > pair().revision || fits !== pair().fits || (before && !running) || worker !== pair().worker;
+  const now = pair();
+  if (watched.id !== now?.id) return WATCH_MS;
+  const running = isRunning(job);
+  const ended = !running && isRunning(state.live ?? now.job);
+  if (running || ended) change({live: job});
+  const outdated = ended || revision > now.revision || fits !== now.fits || worker !== now.worker;
   if (outdated && !state.saving) act("refresh");
   return running ? WATCH_MS : IDLE_MS;
 }

@@ -5,7 +5,7 @@ import {because, decide, isAsking, stopAsking} from "./decide.js";
 import {h} from "./dom.js";
 import {followNow} from "./fit.js";
 import {theme} from "./header.js";
-import {act, change, pair, selected, state} from "./state.js";
+import {act, change, isRunning, pair, selected, showSolid, state} from "./state.js";
 
 const edit = (name, values = {}) => () => selected() && act(name, {contact: state.selected, ...values});
 const layer = (name) => () => change({layers: {...state.layers, [name]: !state.layers[name]}});
@@ -13,13 +13,13 @@ const view = (name) => () => change({view: state.view === name ? "orbit" : name}
 
 function meshes(name) {
   change({mesh: name});
-  act("refresh");
+  showSolid();
 }
 
-const running = () => ["queued", "running"].includes((state.live ?? pair()?.job)?.state);
+const running = () => isRunning(state.live ?? pair()?.job);
 
 function fit() {
-  if (running() || pair()?.cannotFit) return;
+  if (running()) return;
   change({mesh: "fit"});
   act("fit");
   followNow();
@@ -37,7 +37,7 @@ const ACTIONS = {
   flip: ["f", "flip the contact: both sides", edit("flip")],
   "flip-a": ["1", "flip A's side only", edit("flip-side", {person: 0})],
   "flip-b": ["2", "flip B's side only", edit("flip-side", {person: 1})],
-  take: ["t", "take the suggested sides", edit("take")],
+  take: ["t", "take the suggested sides", () => selected()?.suggestion && act("take", {contact: state.selected})],
   "take-all": ["F", "take every suggestion", () => act("take")],
   drop: ["x", "drop or restore the contact", () => selected() && act(selected().dropped ? "restore" : "drop", {contact: state.selected})],
   add: ["n", "add a contact", add],

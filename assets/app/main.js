@@ -18,11 +18,11 @@ export function panel(name, element) {
   subscribe(PANELS[name](element.firstElementChild));
 }
 
-export function desk(element, props, watch, trigger) {
+export function desk(element, props, watch, events) {
   header.theme.start();
   subscribe(header.mount(element.querySelector(".apu-header")));
   keys.mount(element.querySelector(".apu-keys"));
   keys.listen();
-  connect(props, watch, trigger);
+  connect(props, watch, events);
   fit.follow();
 }

@@ -8,8 +8,8 @@ export function mountHead(root) {
   const head = h("div", {class: "head"});
   root.replaceChildren(h("section", {class: "panel meshes-head", "aria-label": "Meshes"}, head));
   return ({screen: {pair}, mesh, live}) => {
-    const choice = (name, label) => button(name, label, null, {class: "toggle", "aria-pressed": String((name === "start") === (mesh === "start")), disabled: name === "fitted" && !pair?.overlays.fit});
-    replace(head, h("h2", {}, "Meshes"), pair?.overlays.start && h("div", {class: "tools"},
+    const choice = (name, label) => button(name, label, null, {class: "toggle", "aria-pressed": String((name === "start") === (mesh === "start")), disabled: name === "fitted" && !pair?.fit.overlay});
+    replace(head, h("h2", {}, "Meshes"), pair?.start.overlay && h("div", {class: "tools"},
       h("span", {class: "legend muted"}, personBadge(0), personBadge(1), sideBadge("left"), sideBadge("right"), "contact"),
       live?.overlay ? h("span", {class: "muted"}, "fitting …") : [choice("start", "Start"), choice("fitted", "Fit")]));
   };
@@ -24,7 +24,7 @@ export function mountStills(root) {
     strip.append(h("button", {type: "button", class: "still", "data-act": view, "data-view": view, title: `${label} view, larger`},
       h("img", {alt: `The meshes from the ${view}`}), h("span", {class: "caption"}, label, h("kbd", {}, key))));
   return ({screen: {pair}, mesh, live, view}) => {
-    const urls = live?.stills ?? (mesh === "start" ? pair?.stills.start : pair?.stills.fit ?? pair?.stills.start) ?? {};
+    const urls = live?.stills ?? (mesh === "start" ? null : pair?.fit.stills) ?? pair?.start.stills ?? {};
     for (const node of strip.children) {
       load(node.querySelector("img"), urls[node.dataset.view]);
       node.setAttribute("aria-pressed", String(view === node.dataset.view));

@@ -32,7 +32,7 @@ export function mount(root) {
     for (const image of [photograph, before, after])
       for (const name of ["x", "y", "width", "height"]) image.setAttribute(name, pair.crop[name]);
     show(photograph, pair.crop.url);
-    show(before, state.layers.wipe ? pair.overlays.start : null);
+    show(before, state.layers.wipe ? pair.start.overlay : null);
     show(after, state.layers.mesh || state.layers.wipe ? current(state) : null);
     for (const image of [before, after]) image.setAttribute("opacity", state.layers.opacity);
     clips.replaceChildren(...halves(pair.crop, state.layers.wipe ? wipe : 0));
@@ -60,7 +60,7 @@ export function mount(root) {
 /** The meshes to show: of the running fit while one runs, else what is chosen, else the start. */
 function current({screen: {pair}, live, mesh, layers}) {
   if (live?.overlay) return live.overlay;
-  return (mesh === "start" && !layers.wipe ? null : pair.overlays.fit) ?? pair.overlays.start;
+  return (mesh === "start" && !layers.wipe ? null : pair.fit.overlay) ?? pair.start.overlay;
 }
 
 /** Exchange a picture only when the new one is decoded, so that nothing flickers. */

@@ -2,8 +2,9 @@
 
 const listeners = new Set();
 const waiting = [];
-let desk = null;
+let tell = null; // {act, mesh}: the events of the component that talks to the server
 let sent = null;
+let solid = ""; // the meshes that the 3D viewer was last given
 
 export const state = {
   screen: null,
@@ -35,8 +36,8 @@ export const pair = () => state.screen?.pair ?? null;
 export const selected = () => pair()?.contacts.find((line) => line.id === state.selected) ?? null;
 
 /** Connect the component that talks to the server; called once by its own script. */
-export function connect(props, watch, trigger) {
-  desk = trigger;
+export function connect(props, watch, events) {
+  tell = events;
   const receive = () => {
     const screen = props.value;
     if (!screen?.serial) return;
@@ -46,15 +47,32 @@ export function connect(props, watch, trigger) {
     change({
       screen,
       saving: waiting.length > 0,
-      live: moved ? null : state.live,
-      selected: kept && !moved ? state.selected : (screen.pair?.contacts[0]?.id ?? null),
+      live: moved || !isRunning(screen.pair?.job) ? null : state.live,
+      selected: kept && !moved ? state.selected : doubtful(screen.pair?.contacts ?? []),
     });
     remember(screen);
+    showSolid();
     flush();
   };
   watch("value", receive);
   receive();
 }
+
+/** Whether a fit job waits or runs. */
+export const isRunning = (job) => ["queued", "running"].includes(job?.state);
+
+/** Give the 3D viewer the chosen meshes, start or fit, if it shows others. */
+export function showSolid() {
+  const now = pair();
+  const wanted = (state.mesh === "start" ? null : now?.fit.solid) ?? now?.start.solid ?? {};
+  const name = JSON.stringify(wanted);
+  if (name === solid) return;
+  solid = name;
+  tell.mesh(wanted);
+}
+
+/** The contact to begin with: the first that the denoiser doubts, else the first. */
+const doubtful = (contacts) => (contacts.find((line) => line.suggestion) ?? contacts[0])?.id ?? null;
 
 /** Ask the server for something; requests go one after the other, each from the revision the last one made. */
 export function act(name, values = {}) {
@@ -66,16 +84,15 @@ export function act(name, values = {}) {
 export const busy = () => sent !== null;
 
 function flush() {
-  if (sent || !waiting.length || !desk || !state.screen) return;
+  if (sent || !waiting.length || !tell || !state.screen) return;
   const action = {
     pair: pair()?.id,
     revision: pair()?.revision,
     ...waiting.shift(),
     curator: curator(),
-    mesh: state.mesh,
   };
   sent = setTimeout(unanswered, 15000);
-  desk("act", action);
+  tell.act(action);
 }
 
 function unanswered() {

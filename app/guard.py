@@ -1,0 +1,77 @@
+"""Who may talk to the server: only pages that it gave out itself, under names it is known by."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; connect-src 'self' data: blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+"""Nothing from elsewhere. Gradio's templates need inline scripts and the Function constructor."""
+
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+_GRADIO_PATHS = ("/gradio_api/run/", "/gradio_api/queue/", "/gradio_api/heartbeat/", "/gradio_api/file=",
+                 "/gradio_api/startup-events")  # fmt: skip
+"""What the page needs of Gradio's own interface; uploads and the rest are closed."""
+
+
+class Guard:
+    """ASGI middleware that refuses foreign hosts, origins and unused interfaces.
+
+    A page of another site can make a browser send requests here; browsers then name that site in ``Origin`` or
+    ``Sec-Fetch-Site``. A name that merely resolves to this machine (DNS rebinding) fails at ``Host``.
+
+    Args:
+        app: the application behind it. hosts: names under which the server may be asked.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on or refuse it with one sentence."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        refusal = self._refusal(scope["path"], Headers(scope=scope))
+        if refusal:
+            return await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        return await self._app(scope, receive, send_guarded)
+
+    def _refusal(self, path: str, headers: Headers) -> str:
+        host = headers.get("host", "")
+        if _name(f"//{host}") not in self._hosts:
+            return "This server does not answer under that name."
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return "Requests from pages of other sites are refused."
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if foreign and headers.get("sec-fetch-mode") != "navigate":
+            return "Requests from pages of other sites are refused."
+        if path.startswith("/gradio_api/") and not path.startswith(_GRADIO_PATHS):
+            return "This part of the interface is closed."
+        return ""
+
+
+def _name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

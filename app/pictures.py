@@ -1,0 +1,213 @@
+"""Pictures and 3D files of a pair's meshes for the page: made when asked for, kept beside Gradio's own files."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+
+from app.meshes import Meshes, Picture, Source, crop_box
+from apu.body.model import BodyModel, load_body
+from apu.body.regions import Regions, regions_of
+from apu.camera import crop_camera
+from apu.errors import FitError, InputError
+from apu.files import load_npz
+from apu.fit import initial_params
+from apu.formats import read_image
+from apu.render import highlight, person_colours, rasterize, to_glb, view
+from apu.types import BodyParams, Contact, PairObservation, Side
+from review_db import PairRecord, Workspace
+
+LONGEST_PHOTO = 1600
+LONGEST_OVERLAY = 900
+STILL = (480, 512)
+"""Sizes in pixels; the panels are at most 700 wide."""
+
+_KEPT = 24
+_SHORTEST_ROD_M = 0.01
+_LIT = 0.65
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Posed meshes with the contacts that light them up."""
+
+    observation: PairObservation
+    vertices: np.ndarray
+    contacts: tuple[Contact, ...]
+
+
+class Pictures:
+    """Draws what the page shows of a workspace.
+
+    Args:
+        workspace: where pairs, fits and jobs are. folder: for finished pictures; may be emptied at any time.
+        body: the body model's file, None for the shipped one; loaded at its first use.
+    """
+
+    def __init__(self, workspace: Workspace, folder: Path, *, body: Path | None = None) -> None:
+        self._workspace, self._folder, self._body_file = workspace, folder, body
+        self._scenes: OrderedDict[Meshes, Scene] = OrderedDict()
+        self._guesses: OrderedDict[int, BodyParams] = OrderedDict()
+        self._loading, self._drawing = threading.Lock(), threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def body(self) -> BodyModel:
+        """The body model, loaded once."""
+        with self._loading:
+            return self._loaded[0]
+
+    @cached_property
+    def _loaded(self) -> tuple[BodyModel, Regions]:
+        body = load_body(self._body_file)
+        return body, regions_of(body)
+
+    def check(self, record: PairRecord) -> None:
+        """Make sure that a pair's meshes can be shown.
+
+        Raises:
+            FitError: the fit was made with another body, or there is nothing to make a first guess from.
+        """
+        if record.fits:
+            self._same_body(record.fits[-1].body)
+        elif not record.observation.estimate.valid.all():
+            self._guess(record)
+
+    def photograph(self, pair: int) -> bytes:
+        """The crop of both people as JPEG."""
+        return self._keep(f"photo-{pair}.jpg", lambda: self._crop(pair))
+
+    def picture(self, meshes: Meshes, picture: Picture) -> bytes:
+        """Meshes as WebP; pictures of a running job are not kept.
+
+        Raises:
+            ValueError: there is no such pair, fit or job. FitError: a pair has no first guess.
+        """
+        draw = lambda: self._draw(self._scene(meshes), picture)  # noqa: E731
+        return draw() if meshes.source is Source.JOB else self._keep(f"{meshes.name}-{picture}.webp", draw)
+
+    def glb(self, meshes: Meshes) -> Path:
+        """The meshes as a GLB file with lit contact regions and rods across open gaps; errors as `picture`."""
+        self._keep(f"{meshes.name}.glb", lambda: self._solid(self._scene(meshes)))
+        return self._folder / f"{meshes.name}.glb"
+
+    def _keep(self, name: str, make: Callable[[], bytes]) -> bytes:
+        path = self._folder / name
+        if path.is_file():
+            return path.read_bytes()
+        with self._drawing:
+            data = make()
+            part = path.with_suffix(".part")
+            part.write_bytes(data)
+            part.replace(path)
+        return data
+
+    def _crop(self, pair: int) -> bytes:
+        record = self._workspace.pair(pair)
+        x0, y0, x1, y1 = crop_box(record.observation)
+        crop = read_image(record.image.path).rgb[y0:y1, x0:x1]
+        crop = cv2.resize(crop, _fitted(crop.shape[1], crop.shape[0], LONGEST_PHOTO), interpolation=cv2.INTER_AREA)
+        return _encode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
+
+    def _scene(self, meshes: Meshes) -> Scene:
+        return _remember(self._scenes, meshes, lambda: self._pose(meshes))
+
+    def _pose(self, meshes: Meshes) -> Scene:
+        record, body = self._workspace.pair(meshes.pair), self.body
+        contacts = record.sheet.active
+        if meshes.source is Source.GUESS:
+            params = self._guess(record)
+        elif meshes.source is Source.JOB:
+            params = self._running(meshes)
+        else:
+            if meshes.number not in {fit.id for fit in record.fits}:
+                raise ValueError(f"pair {meshes.pair} has no fit {meshes.number}")
+            fit = self._workspace.fit(meshes.number)
+            self._same_body(fit.body)
+            params, contacts = fit.params if meshes.source is Source.FIT else fit.start, fit.contacts
+        return Scene(observation=record.observation, vertices=body.forward(params).vertices, contacts=contacts)
+
+    def _guess(self, record: PairRecord) -> BodyParams:
+        return _remember(self._guesses, record.summary.id, lambda: initial_params(record.observation, self.body))
+
+    def _same_body(self, name: str) -> None:
+        if name != self.body.name:
+            raise FitError(f"this fit was made with the body {name!r}, not with {self.body.name!r}; fit again")
+
+    def _running(self, meshes: Meshes) -> BodyParams:
+        job = self._workspace.jobs.get(meshes.number)
+        if job.pair != meshes.pair or job.preview is None:
+            raise ValueError(f"job {meshes.number} of pair {meshes.pair} has no preview")
+        return BodyParams(**load_npz(job.preview))
+
+    def _colours(self, scene: Scene) -> np.ndarray:
+        """Each person's tint, and on the parts in contact a good deal of the colour of the person's own side."""
+        regions = self._loaded[1]
+        tints = lit = person_colours(*scene.vertices.shape[:2])
+        for contact in scene.contacts:
+            for person, part in enumerate(contact.parts):
+                lit = highlight(lit, person, regions.part_vertices(part), part.side)
+        return (1 - _LIT) * tints + _LIT * lit
+
+    def _draw(self, scene: Scene, picture: Picture) -> bytes:
+        if picture is Picture.OVERLAY:
+            return self._overlay(scene)
+        seen = view(scene.vertices, self.body.faces, picture.value, STILL, colours=self._colours(scene))
+        return _encode(".webp", cv2.cvtColor(seen, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 85])
+
+    def _overlay(self, scene: Scene) -> bytes:
+        """The plain tints, so that the photograph's own contacts stay visible through them; clear elsewhere."""
+        x0, y0, x1, y1 = crop_box(scene.observation)
+        size = _fitted(x1 - x0, y1 - y0, LONGEST_OVERLAY)
+        camera = crop_camera(scene.observation.camera, np.array([x0, y0, x1, y1], float), size)
+        raster = rasterize(scene.vertices, self.body.faces, camera)
+        alpha = raster.coverage[..., None]
+        straight = np.concatenate([raster.colour[..., ::-1] / np.maximum(alpha, 1e-6), alpha], axis=-1)
+        pixels = (np.clip(straight, 0, 1) * 255).astype(np.uint8)
+        return _encode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, 85])
+
+    def _solid(self, scene: Scene) -> bytes:
+        rods = [rod for contact in scene.contacts if (rod := self._rod(scene, contact))]
+        return to_glb(scene.vertices, self.body.faces, colours=self._colours(scene), lines=rods)
+
+    def _rod(self, scene: Scene, contact: Contact) -> tuple[Sequence[float], Sequence[float], Side] | None:
+        """Across the gap of a contact that does not touch."""
+        a, b = (
+            scene.vertices[person][self._loaded[1].part_vertices(part)] for person, part in enumerate(contact.parts)
+        )
+        distance, nearest = cKDTree(b).query(a)
+        closest = int(np.argmin(distance))
+        if distance[closest] < _SHORTEST_ROD_M:
+            return None
+        return a[closest].tolist(), b[nearest[closest]].tolist(), contact.parts[0].side
+
+
+def _remember(cache: "OrderedDict[K, V]", key: K, make: Callable[[], V]) -> V:
+    """The value of a key, made at its first use; the oldest are forgotten."""
+    if key not in cache:
+        cache[key] = make()
+        while len(cache) > _KEPT:
+            cache.popitem(last=False)
+    return cache[key]
+
+
+def _fitted(width: int, height: int, longest: int) -> tuple[int, int]:
+    """The size scaled down so that its longer side is at most `longest`."""
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _encode(suffix: str, pixels: np.ndarray, options: Sequence[int]) -> bytes:
+    done, data = cv2.imencode(suffix, pixels, options)
+    if not done:
+        raise InputError(f"a picture of {pixels.shape[1]} x {pixels.shape[0]} pixels could not be encoded")
+    return data.tobytes()

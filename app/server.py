@@ -1,0 +1,158 @@
+"""The review server: the page, its pictures by id, and the fit worker beside it."""
+
+import contextlib
+import html
+import ipaddress
+import os
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi import Path as InPath
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+
+from app.desk import Desk, default_curator
+from app.guard import Guard
+from app.meshes import Meshes, Picture, Source
+from app.page import ASSETS, build_page, page_head, page_theme
+from app.pictures import Pictures
+from app.screen import Json, job_screen
+from app.supervisor import Supervisor
+from apu.errors import ApuError, InputError
+from apu.files import asset
+from review_db import Workspace
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+_ERROR_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="dark light">
+<title>Not possible</title>
+<body style="font: 15px/1.5 system-ui, sans-serif; max-width: 40em; margin: 15vh auto; padding: 0 2em">
+<p>{sentence}</p><p><a href="/">To the pairs</a></p>"""
+
+FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
+Id = Annotated[int, InPath(ge=0, lt=2**53)]
+
+
+def create_app(
+    workspace_path: Path,
+    *,
+    hosts: tuple[str, ...] = LOCAL_HOSTS,
+    curator: str = "",
+    device: str = "auto",
+    body: Path | None = None,
+    worker: bool = True,
+) -> FastAPI:
+    """The application for one workspace.
+
+    Args:
+        workspace_path: an existing workspace.
+        hosts: names under which the server may be asked.
+        curator: name shown until the curator gives another; empty: the user of the operating system.
+        device: where the worker fits, ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        body: the body model's file; None: the shipped one.
+        worker: run the fit worker; without it fits only wait.
+
+    Raises:
+        StoreError: there is no workspace, or it cannot be read.
+    """
+    workspace = Workspace.open(Path(workspace_path))
+    scratch = tempfile.TemporaryDirectory(prefix="apu-review-", ignore_cleanup_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = scratch.name
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    pictures = Pictures(workspace, Path(scratch.name) / "pictures", body=body)
+    supervisor = Supervisor(workspace, device=device, body=body)
+    desk = Desk(
+        workspace, pictures, curator=curator or default_curator(), trouble=lambda: supervisor.trouble if worker else ""
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if worker:
+            supervisor.start()
+        threading.Thread(target=lambda: pictures.body, name="body model", daemon=True).start()  # not on a first visit
+        try:
+            yield
+        finally:
+            if worker:
+                supervisor.stop()
+            workspace.close()
+            scratch.cleanup()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.supervisor = supervisor
+    app.add_middleware(Guard, hosts=hosts)
+    app.mount(f"/{ASSETS}", StaticFiles(directory=asset("app")))
+    _add_pictures(app, pictures)
+    _add_progress(app, workspace, desk, supervisor)
+    _add_errors(app)
+    page = build_page(f"{workspace.path.name} – review", desk.act, desk.solid)
+    return gr.mount_gradio_app(
+        app, page, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False, mcp_server=False,
+        max_file_size=1, theme=page_theme(), head=page_head(),
+    )  # fmt: skip
+
+
+def serve(
+    workspace: Path, host: str = "127.0.0.1", port: int = 7860, *, device: str = "auto", body: Path | None = None
+) -> None:
+    """Serve a workspace until interrupted.
+
+    Raises:
+        InputError: `host` is not this machine alone. StoreError: the workspace cannot be used.
+    """
+    if not _is_local(host):
+        raise InputError(f"{host} is open to other machines, and accounts do not exist yet; use 127.0.0.1")
+    uvicorn.run(create_app(workspace, device=device, body=body), host=host, port=port, log_level="warning")
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
+    @app.get("/image/{pair}")
+    def image(pair: Id) -> Response:
+        return Response(pictures.photograph(pair), media_type="image/jpeg", headers=FOREVER)
+
+    @app.get("/mesh/{pair}/{source}/{number}/{picture}")
+    def mesh(pair: Id, source: Source, number: Id, picture: Picture, step: int = 0) -> Response:
+        meshes = Meshes(pair=pair, source=source, number=number, step=step)
+        return Response(pictures.picture(meshes, picture), media_type="image/webp", headers=FOREVER)
+
+
+def _add_progress(app: FastAPI, workspace: Workspace, desk: Desk, supervisor: Supervisor) -> None:
+    @app.get("/live/{pair}")
+    def live(pair: Id) -> Json:
+        record = workspace.pair(pair)
+        return {
+            "job": job_screen(desk.live(pair)), "revision": record.sheet.revision, "fits": len(record.fits),
+            "worker": supervisor.trouble,
+        }  # fmt: skip
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(ValueError)
+    def unknown(_: Request, error: ValueError) -> Response:
+        return _error_page(404, f"Not here: {error}.")
+
+    @app.exception_handler(ApuError)
+    def refused(_: Request, error: ApuError) -> Response:
+        return _error_page(503, f"{error}.")
+
+    @app.exception_handler(500)
+    def failed(_: Request, error: Exception) -> Response:
+        return _error_page(500, "The program failed at this; the server's log says more.")
+
+
+def _error_page(status: int, sentence: str) -> Response:
+    return HTMLResponse(_ERROR_PAGE.format(sentence=html.escape(sentence)), status_code=status)
