@@ -14,9 +14,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -178,10 +178,10 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise FormatError("numpy does not write this compression")
     with archive.open(entry) as file:
-        return _read_array(file, entry.file_size)
+        return _read_array(cast(BufferedIOBase, file), entry.file_size)
 
 
-def _read_array(file: IO[bytes], size: int) -> np.ndarray:
+def _read_array(file: BufferedIOBase, size: int) -> np.ndarray:
     """The array of an .npy stream of `size` bytes (NumPy enhancement proposal 1, versions 1 and 2)."""
     start = file.read(8)
     if start not in (b"\x93NUMPY\x01\x00", b"\x93NUMPY\x02\x00"):
@@ -203,7 +203,7 @@ def _read_array(file: IO[bytes], size: int) -> np.ndarray:
     return flat.reshape(shape, order="F" if header[2] == b"True" else "C")
 
 
-def _read_objects(file: IO[bytes], size: int) -> np.ndarray:
+def _read_objects(file: BufferedIOBase, size: int) -> np.ndarray:
     if size > _MAX_PICKLE_BYTES:
         raise UnsafeFileError(f"its pickled part is larger than {_MAX_PICKLE_BYTES / MIB:.0f} MiB")
     data = bytearray(max(size, 0))
@@ -214,7 +214,7 @@ def _read_objects(file: IO[bytes], size: int) -> np.ndarray:
     return array
 
 
-def _fill(file: IO[bytes], target: memoryview) -> None:
+def _fill(file: BufferedIOBase, target: memoryview) -> None:
     """Read in small pieces: a deflate stream may be longer than it declares."""
     for begin in range(0, len(target), MIB):
         piece = target[begin : begin + MIB]

@@ -15,7 +15,7 @@ import numpy as np
 
 from apu.errors import FormatError, UnsafeFileError
 
-MAX_INSTRUCTIONS = 50_000
+MAX_INSTRUCTIONS = 20_000
 """An estimator's dictionary of 30 arrays takes about 500."""
 
 _NAMES = {

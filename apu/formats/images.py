@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,7 +22,6 @@ MAX_PIXELS = 50_000_000
 """One decoded image takes 7 bytes per pixel while it is read."""
 
 _MAX_BYTES = 128 * MIB
-_TOO_LARGE = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError)
 
 
@@ -60,13 +60,17 @@ def read_image(path: Path) -> Image:
     """
     data = read_bytes(path, max_bytes=_MAX_BYTES)
     try:
-        with PIL.Image.open(BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
+        # Pillow warns of odd metadata, which loses nothing here.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            PIL.Image.open(BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image,
+        ):
             if image.width * image.height > MAX_PIXELS:
                 raise PIL.Image.DecompressionBombError
             if image.mode.startswith(("I", "F")):
                 raise FormatError(f"{path} has more than 8 bits per channel; save it as an 8-bit image")
             kind, rgb = str(image.format), np.asarray(_upright(image))
-    except _TOO_LARGE as error:
+    except PIL.Image.DecompressionBombError as error:
         raise UnsafeFileError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; scale it down") from error
     except PIL.UnidentifiedImageError as error:
         raise FormatError(f"{path} is not a JPEG, PNG or WebP image") from error

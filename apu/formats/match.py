@@ -78,15 +78,18 @@ def drop_duplicates(keypoints: Keypoints, *, limit: float = _DUPLICATE) -> Int[n
     Two detections are one person when the keypoints that both are confident of, at least half of the fewer, lie on
     average within `limit` of the person's size; the one with more confidence in total stays.
     """
-    order = np.argsort(-keypoints[..., 2].sum(axis=1), kind="stable")
+    # Equal confidence is decided by place, never by the order of the file.
+    order = sorted(range(len(keypoints)), key=lambda i: (-keypoints[i, :, 2].sum(), *keypoints[i].ravel()))
     kept: list[int] = []
     for i in order:
         if all(_overlap(keypoints[i], keypoints[j]) > limit for j in kept):
-            kept.append(int(i))
+            kept.append(i)
     return np.array(sorted(kept), int)
 
 
-def merge_keypoints(first: Keypoints, second: Keypoints, *, limit: float = _SAME_PERSON) -> Keypoints:
+def merge_keypoints(
+    first: Keypoints, second: Float[np.ndarray, "others 67 3"], *, limit: float = _SAME_PERSON
+) -> Float[np.ndarray, "merged 67 3"]:
     """The people of two estimators: those found by both with the more confident of each keypoint.
 
     Args:

@@ -49,10 +49,9 @@ def plausible(
     joints: Float[np.ndarray, "people 22 3"], *others: Float[np.ndarray, "people ..."]
 ) -> Bool[np.ndarray, "people"]:
     """People whose numbers are finite and whose joints span no more than a person, in front of the camera."""
-    finite = np.isfinite(joints).all(axis=(1, 2))
-    for array in others:
-        finite &= np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
-    safe = np.where(finite[:, None, None], joints, 0.0)
+    rows = [array.reshape(len(joints), array[:1].size) for array in (joints, *others)]
+    finite = np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
+    safe = np.where(finite.reshape(-1, 1, 1), joints, 0.0)
     in_view = ((safe[..., 2] > 0) & (safe[..., 2] < _FARTHEST_M)).all(axis=1)
     return finite & in_view & (np.ptp(safe, axis=1) < _LARGEST_PERSON_M).all(axis=1)
 

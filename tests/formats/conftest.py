@@ -1,7 +1,6 @@
 """Files as the estimators write them, made from two toy people."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -24,14 +23,6 @@ def place(name):
     x, y = STANDING.get(stem, STANDING["wrist"])
     # Fingers hang below the wrist, each at its own place.
     return side * x, y + (0 if stem in STANDING else 0.005 * KEYPOINTS.index(name) % 0.15)
-
-
-@pytest.fixture(scope="session")
-def real():
-    folder = Path(__file__).parents[3] / "shared" / "real"
-    if not folder.is_dir():
-        pytest.skip("the two photographs of ../shared/real are not here")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -207,6 +207,7 @@ def test_rotated_photographs_are_measured_upright(add):
     assert (result.people.camera.width, result.people.camera.height) == (800, 600)
 
 
+@pytest.mark.real
 def test_the_photographs(real):
     results = list(gather(real))
     assert [r.path.name for r in results] == ["image_1.jpg", "image_5.jpg"]

@@ -101,6 +101,7 @@ def test_code_inside_a_bev_dictionary_does_not_run(tmp_path, joints, write_bev):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.real
 def test_bev_on_the_photographs(real):
     for name, size in (("image_1", (1457, 971)), ("image_5", (1666, 2500))):
         meshes = read_bev(real / f"{name}_0.08.npz")

@@ -84,6 +84,7 @@ def test_other_layouts_are_one_clear_sentence(tmp_path, content, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.real
 def test_the_photographs_of_vitpose(real):
     for name in ("image_1", "image_5"):
         keypoints = read_openpose(real / f"{name}_keypoints.json")
