@@ -26,7 +26,7 @@ class Gap:
 
     Attributes:
         distance: between the nearest points of their lines, in the keypoints' unit; NaN where a part is not seen.
-        confidence: geometric mean of the confidences of the two nearest lines, 0 to 1.
+        confidence: geometric mean of the confidences of the nearest lines, 0 to 1.
     """
 
     distance: float
@@ -78,9 +78,10 @@ def part_gap(
     if not (len(a) and len(b)):
         return Gap(distance=float("nan"), confidence=0.0)
     distances = _segment_distances(a[:, :, :2], b[:, :, :2])
-    i, j = np.unravel_index(np.argmin(distances), distances.shape)
-    confidence = np.sqrt(a[i, :, 2].min() * b[j, :, 2].min())
-    return Gap(distance=float(distances[i, j]), confidence=float(min(confidence, 1.0)))
+    confidences = np.sqrt(a[:, None, :, 2].min(-1) * b[None, :, :, 2].min(-1))
+    # Crossing lines and shared ends are equally near; the best seen counts, whatever the order of the sides.
+    nearest = distances <= distances.min() * (1 + 1e-6)
+    return Gap(distance=float(distances.min()), confidence=float(min(confidences[nearest].max(), 1.0)))
 
 
 def torso_length(keypoints: Float[np.ndarray, "67 3"], *, min_confidence: float = MIN_CONFIDENCE) -> float:
@@ -108,10 +109,8 @@ def _anchor_point(keypoints: np.ndarray, start: str, end: str, fraction: float) 
     return np.array([*((1 - fraction) * a[:2] + fraction * b[:2]), min(a[2], b[2])])
 
 
-def _segment_distances(
-    p: Float[np.ndarray, "lines_p 2 2"], q: Float[np.ndarray, "lines_q 2 2"]
-) -> Float[np.ndarray, "lines_p lines_q"]:
-    """Smallest distance of every piece of `p` to every piece of `q`; 0 where they cross."""
+def _segment_distances(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Smallest distances (n, m) of the pieces `p` (n, 2, 2) and `q` (m, 2, 2); 0 where they cross."""
     p, q = p[:, None], q[None, :]
     ends = [_point_to_segment(p[..., k, :], q) for k in (0, 1)] + [_point_to_segment(q[..., k, :], p) for k in (0, 1)]
     crossing = (_turn(p, q[..., 0, :]) * _turn(p, q[..., 1, :]) < 0) & (

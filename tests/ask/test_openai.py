@@ -127,7 +127,9 @@ def server(monkeypatch):
 def asker(server):
     def make(**options):
         url = f"http://127.0.0.1:{server.server_port}/v1"
-        return OpenAIAsker(**{"model": "eye-1", "base_url": url, "key_variable": "TEST_KEY", "timeout": 10, **options})
+        return OpenAIAsker(
+            **{"model": "eye-1", "base_url": url, "key_variable": "TEST_KEY", "timeout": 10.0, **options}
+        )
 
     return make
 
@@ -299,7 +301,7 @@ def test_openai_itself_needs_a_key_and_a_broken_one_is_not_shown(ask_about, monk
         {"base_url": "localhost:8000"},
         {"base_url": "http://name:word@host/v1"},
         {"base_url": "http://host/v1?key=1"},
-        {"timeout": 0},
+        {"timeout": 0.0},
         {"max_retries": -1},
         {"max_tokens": 0},
     ],

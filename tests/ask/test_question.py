@@ -71,7 +71,7 @@ def test_a_question_shows_the_pixels_of_its_box(prompt):
 
 def test_a_large_cut_out_is_reduced_and_keeps_its_proportions(prompt):
     photograph = np.zeros((200, 300, 3), np.uint8)
-    question = question_of(observation([(0, 0, 300, 200)]), photograph, prompt, max_side=120)
+    question = question_of(observation([(0, 0, 300, 200), (20, 30, 80, 150)]), photograph, prompt, max_side=120)
     assert question.crop.shape == (80, 120, 3)
 
 
