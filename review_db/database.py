@@ -144,8 +144,9 @@ class Database:
                 raise
 
     def _connection(self) -> _Connection:
-        # A forked child must not use its parent's connection.
         if getattr(self._local, "process", None) != os.getpid():
+            # A forked child may neither use nor close its parent's connection.
+            self._local.inherited = getattr(self._local, "connection", None)
             self._local.connection = self._connect()
             self._local.process = os.getpid()
         return self._local.connection

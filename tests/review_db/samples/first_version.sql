@@ -6,7 +6,7 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
-INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-20 12:30:58.759394+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-20 12:39:40.160706+00:00');
 CREATE TABLE answers (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -26,7 +26,7 @@ CREATE TABLE answers (
         seconds REAL NOT NULL,
         asked_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-20T12:30:58.781837+00:00');
+INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-20T12:39:40.290061+00:00');
 INSERT INTO "answers" VALUES(2,1,'replay','toy','contacts-1','ok','','{"interaction": "side hug", "quote": "\u2028 ''; DROP TABLE pairs; --"}','side hug','side to side','["a woman in red", "a man in blue"]','[{"contact":{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},"suggestion":{"flipped":true,"probability":0.8,"distances":[0.9,null],"evidence":"the right hand is nearer"}},{"contact":{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"},"suggestion":null}]',0.49,'{"total_tokens": 12}',1,0.5,'2026-01-01T00:00:00+00:00');
 CREATE TABLE conflicts (
         id INTEGER PRIMARY KEY,
@@ -40,7 +40,7 @@ CREATE TABLE conflicts (
         settled_at TEXT,
         applied INTEGER CHECK (applied IN (0, 1))
     ) STRICT;
-INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-20T12:30:58.791387+00:00',NULL,NULL);
+INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-20T12:39:40.338312+00:00',NULL,NULL);
 CREATE TABLE contacts (
         pair_id INTEGER NOT NULL REFERENCES pairs,
         id INTEGER NOT NULL,
@@ -65,8 +65,8 @@ CREATE TABLE curators (
         name TEXT NOT NULL UNIQUE CHECK (name <> ''),
         created_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "curators" VALUES(1,'ada','2026-11-20T12:30:58.786782+00:00');
-INSERT INTO "curators" VALUES(2,'bob','2026-11-20T12:30:58.791349+00:00');
+INSERT INTO "curators" VALUES(1,'ada','2026-11-20T12:39:40.308553+00:00');
+INSERT INTO "curators" VALUES(2,'bob','2026-11-20T12:39:40.338177+00:00');
 CREATE TABLE decisions (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -79,7 +79,7 @@ CREATE TABLE decisions (
         made_at TEXT NOT NULL,
         UNIQUE (pair_id, revision)
     ) STRICT;
-INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-20T12:30:58.801256+00:00');
+INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-20T12:39:40.390345+00:00');
 CREATE TABLE edits (
         pair_id INTEGER NOT NULL REFERENCES pairs,
         revision INTEGER NOT NULL CHECK (revision > 0),
@@ -89,11 +89,11 @@ CREATE TABLE edits (
         made_at TEXT NOT NULL,
         PRIMARY KEY (pair_id, revision)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-20T12:30:58.784041+00:00');
-INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-20T12:30:58.786936+00:00');
-INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-20T12:30:58.788043+00:00');
-INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-20T12:30:58.789305+00:00');
-INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-20T12:30:58.801378+00:00');
+INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-20T12:39:40.298885+00:00');
+INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-20T12:39:40.308914+00:00');
+INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-20T12:39:40.318328+00:00');
+INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-20T12:39:40.326717+00:00');
+INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-20T12:39:40.390625+00:00');
 CREATE TABLE fits (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -120,7 +120,7 @@ CREATE TABLE fits (
         options TEXT NOT NULL,
         made_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-20T12:30:58.799979+00:00');
+INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-20T12:39:40.382646+00:00');
 CREATE TABLE images (
         id INTEGER PRIMARY KEY,
         sha256 TEXT NOT NULL UNIQUE,
@@ -132,7 +132,7 @@ CREATE TABLE images (
         action TEXT NOT NULL,
         added_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-20T12:30:58.773181+00:00');
+INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-20T12:39:40.229727+00:00');
 CREATE TABLE inputs (
         id INTEGER PRIMARY KEY,
         image_id INTEGER NOT NULL REFERENCES images,
@@ -142,7 +142,7 @@ CREATE TABLE inputs (
         added_at TEXT NOT NULL,
         UNIQUE (image_id, kind, file)
     ) STRICT;
-INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-20T12:30:58.776551+00:00');
+INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-20T12:39:40.257684+00:00');
 CREATE TABLE jobs (
         id INTEGER PRIMARY KEY,
         kind TEXT NOT NULL CHECK (kind IN ('fit', 'ask')),
@@ -163,7 +163,7 @@ CREATE TABLE jobs (
         heartbeat_at TEXT NOT NULL DEFAULT '',
         finished_at TEXT NOT NULL DEFAULT ''
     ) STRICT;
-INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}','done','worker',1,0,'{}',NULL,'',1,'2026-11-20T12:30:58.792185+00:00','2026-11-20T12:30:58.793595+00:00','2026-11-20T12:30:58.793595+00:00','2026-11-20T12:30:58.800123+00:00');
+INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}','done','worker',1,0,'{}',NULL,'',1,'2026-11-20T12:39:40.345951+00:00','2026-11-20T12:39:40.358312+00:00','2026-11-20T12:39:40.358312+00:00','2026-11-20T12:39:40.382999+00:00');
 CREATE TABLE pairs (
         id INTEGER PRIMARY KEY,
         image_id INTEGER NOT NULL REFERENCES images,
@@ -187,7 +187,7 @@ CREATE TABLE pairs (
         updated_at TEXT NOT NULL,
         UNIQUE (image_id, observation)
     ) STRICT;
-INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-20T12:30:58.781052+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-20T12:30:58.801464+00:00');
+INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-20T12:39:40.281676+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-20T12:39:40.390829+00:00');
 CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
     ON "_sqlite_migrations" ("migration_set", "name");
 CREATE INDEX pairs_uncertainty ON pairs (uncertainty DESC, id);

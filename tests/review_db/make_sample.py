@@ -1,0 +1,50 @@
+"""Write the sample of the newest database version: `python tests/review_db/make_sample.py`, once per migration."""
+
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from conftest import FLIP, make_answer, make_fit, make_observation
+from sqlite_utils import Database
+
+from apu.errors import AnswerError, ConflictError
+from apu.types import Decision, Verdict
+from review_db import Drop, SetNote, TakeSuggestion, Workspace
+from review_db.schema import APPLICATION_ID, migrations
+
+
+def work(workspace: Workspace, folder: Path) -> None:
+    """One pair with every kind of row."""
+    image, detections = folder / "hug.png", folder / "hug_keypoints.json"
+    image.write_bytes(b"picture")
+    detections.write_text("{}")
+    number = workspace.add_image(image, size=(640, 480), source="demo", action="hugging")
+    workspace.add_input(number, "openpose", detections)
+    pair = workspace.add_pair(number, make_observation(0, image.name))
+    workspace.add_answer_failure(pair, AnswerError("timeout", "no answer in 60 s"), asker="openai", model="toy")
+    workspace.add_answer(pair, make_answer(), asker="replay", suggestions=[FLIP, None])
+    workspace.edit_contacts(pair, TakeSuggestion(), curator="ada", revision=1)
+    workspace.edit_contacts(pair, Drop(contact=2), curator="ada", revision=2)
+    workspace.undo(pair, curator="ada", revision=3)
+    try:
+        workspace.edit_contacts(pair, SetNote(text="late"), curator="bob", revision=1)
+    except ConflictError:
+        pass
+    job = workspace.jobs.queue("fit", pair, revision=4, curator="ada")
+    workspace.jobs.claim("worker")
+    workspace.add_fit(pair, make_fit(), revision=4, curator="ada", job=job, worker="worker")
+    workspace.decide(pair, Decision(verdict=Verdict.ACCEPT, curator="ada", note="good"), revision=4)
+
+
+if __name__ == "__main__":
+    newest = migrations.pending(Database(memory=True))[-1].name
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Workspace.create(folder / "workspace") as workspace:
+            work(workspace, folder)
+        # Nobody has the file open any more, so Python's own library may read it; its dump leaves the mark out.
+        connection = sqlite3.connect(folder / "workspace" / "review.db")
+        lines = [f"PRAGMA application_id = {APPLICATION_ID};", *connection.iterdump()]
+        connection.close()
+    target = Path(__file__).parent / "samples" / f"{newest}.sql"
+    target.write_text("\n".join(lines) + "\n")
