@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Real
 
 from apu.types import Camera
 
@@ -32,7 +32,7 @@ def project(points: Array, camera: Camera) -> Array:
     return (points[..., :2] / z) @ K[:2, :2].T + K[:2, 2]
 
 
-def crop_camera(camera: Camera, box: Float[np.ndarray, "4"], size: tuple[int, int] | None = None) -> Camera:
+def crop_camera(camera: Camera, box: Real[np.ndarray, "4"], size: tuple[int, int] | None = None) -> Camera:
     """The camera of a cut-out of its image, optionally resized.
 
     Args:

@@ -25,9 +25,6 @@ from apu.unpickle import simple_dtype, unpickle
 
 MIB = 2**20
 
-MAX_JSON_VALUES = 5_000_000
-"""A parsed value takes up to about 70 bytes, whatever the text that stands for it."""
-
 _MAX_PICKLE_BYTES = 64 * MIB
 _MAX_DIRECTORY_BYTES = MIB
 _MAX_HEADER_BYTES = 4096
@@ -99,22 +96,33 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_json(path: Path, *, max_bytes: int = 64 * MIB) -> Any:
+def read_json(path: Path, *, max_bytes: int = 32 * MIB, max_values: int = 4_000_000) -> Any:
     """The value of a JSON file in UTF-8.
+
+    Args:
+        path: the file.
+        max_bytes: its largest size.
+        max_values: the most numbers, texts, lists and objects in it: a parsed one takes up to 80 bytes, however short
+            its text. The defaults keep memory below 500 MB.
 
     Raises:
         InputError: it cannot be read.
         FormatError: it is not JSON.
-        UnsafeFileError: it is larger than `max_bytes` or holds more than `MAX_JSON_VALUES` values.
+        UnsafeFileError: it is larger than a limit.
     """
     data = read_bytes(path, max_bytes=max_bytes)
-    if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_JSON_VALUES:
-        raise UnsafeFileError(f"{path} holds more than {MAX_JSON_VALUES} values; split it into smaller files")
+    if sum(map(data.count, (b",", b":", b"[", b"{"))) > max_values:
+        raise UnsafeFileError(f"{path} holds more than {max_values} values; split it into smaller files")
     try:
         return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise FormatError(f"{path} is not valid JSON: {reason}") from error
+
+
+def read_dataset_json(path: Path) -> Any:
+    """`read_json` of one file that describes a whole data set: up to 128 MiB of text and 1.5 GB of memory."""
+    return read_json(path, max_bytes=128 * MIB, max_values=16_000_000)
 
 
 def load_npz(path: Path, *, max_bytes: int = 256 * MIB) -> dict[str, np.ndarray]:

@@ -77,6 +77,6 @@ def contact_gaps(
 def penetration_depth(
     vertices: Float[np.ndarray, "2 vertices 3"], faces: Int[np.ndarray, "faces 3"]
 ) -> tuple[float, float]:
-    """Depth of the vertices of each body inside the other, on the full mesh: (deepest, mean of those inside), metres."""
+    """Depth of the vertices inside the other body, on the full mesh: (deepest, mean of those inside), metres."""
     depth, inside = penetration(torch.as_tensor(vertices), faces)
     return float(depth.max()), float(depth[inside].mean()) if inside.any() else 0.0

@@ -293,8 +293,8 @@ def _window(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> tuple[tu
         return (0, 0, 0, 0), joined
     pixels = project(vertices.reshape(-1, 3)[front].astype(np.float64), camera)
     limit = (camera.width, camera.height)
-    x0, y0 = np.clip(np.floor(pixels.min(0)), 0, limit).astype(int)
-    x1, y1 = np.clip(np.ceil(pixels.max(0)), 0, limit).astype(int)
+    x0, y0 = np.clip(np.floor(pixels.min(0)), 0, limit).astype(int).tolist()
+    x1, y1 = np.clip(np.ceil(pixels.max(0)), 0, limit).astype(int).tolist()
     return (x0, y0, x1, y1), joined if x1 > x0 and y1 > y0 else joined[:0]
 
 

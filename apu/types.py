@@ -8,7 +8,7 @@ angles radians; three-dimensional places are in the camera's frame (OpenCV: x ri
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -70,7 +70,7 @@ class BodyPart:
     side: Side = Side.BOTH
 
     @property
-    def flipped(self) -> Self:
+    def flipped(self) -> "BodyPart":
         """The same part on the other side."""
         return replace(self, side=self.side.flipped)
 
@@ -101,12 +101,12 @@ class Contact:
             raise ValueError(f"weight must be finite and >= 0, got {self.weight}")
 
     @property
-    def flipped(self) -> Self:
+    def flipped(self) -> "Contact":
         """Both sides exchanged: (L, R) <-> (R, L), (L, L) <-> (R, R)."""
         return replace(self, parts=(self.parts[0].flipped, self.parts[1].flipped))
 
     @property
-    def swapped(self) -> Self:
+    def swapped(self) -> "Contact":
         """The two people exchanged."""
         return replace(self, parts=self.parts[::-1])
 
@@ -150,7 +150,7 @@ class Camera:
     height: int
 
     @classmethod
-    def of_image(cls, width: int, height: int, *, focal: float | None = None) -> Self:
+    def of_image(cls, width: int, height: int, *, focal: float | None = None) -> "Camera":
         """BEV's camera: 60 degrees over the longer side, f = max(w, h) / (2 tan 30°), centred."""
         if width <= 0 or height <= 0:
             raise ValueError(f"image size must be positive, got {width} x {height}")
@@ -184,7 +184,7 @@ class BodyParams:
         """The fields by name, for files."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def take(self, order: Sequence[int]) -> Self:
+    def take(self, order: Sequence[int]) -> "BodyParams":
         """The people of `order`, in that order."""
         return replace(self, **{name: array[list(order)] for name, array in self.arrays().items()})
 
@@ -214,7 +214,7 @@ class MeshEstimate:
     body: str = "smpl"
     source: str = "bev"
 
-    def take(self, order: Sequence[int]) -> Self:
+    def take(self, order: Sequence[int]) -> "MeshEstimate":
         """The people of `order`; -1 gives a person without an estimate."""
         index = np.asarray(order, int)
         found = index >= 0
@@ -246,7 +246,7 @@ class PairObservation:
     source: str = ""
     simulated: bool = False
 
-    def swapped(self) -> Self:
+    def swapped(self) -> "PairObservation":
         """The same pair with the people exchanged (the inverse of the left-to-right rule; for tests and symmetry)."""
         return replace(
             self, boxes=self.boxes[::-1], keypoints=self.keypoints[::-1], estimate=self.estimate.take([1, 0])

@@ -159,8 +159,8 @@ def load_body(
         raise FormatError(f"{path}: not a SMPL-X model file, it lacks {', '.join(sorted(missing))}")
     with _quiet():
         model = smplx.SMPLX(
-            str(path), kid_template_path=str(kid_template), age="kid", num_betas=NUM_BETAS - 1, num_expression_coeffs=10,
-            use_pca=False, flat_hand_mean=False, dtype=dtype,
+            str(path), kid_template_path=str(kid_template), age="kid", num_betas=NUM_BETAS - 1,
+            num_expression_coeffs=10, use_pca=False, flat_hand_mean=False, dtype=dtype,
         )  # fmt: skip
     model = model.to(device).requires_grad_(False)
     faces = np.asarray(data["f"], np.int64)

@@ -14,7 +14,7 @@ Pose correctives move the points; their derivative is left out (they are millime
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import roma
@@ -44,7 +44,9 @@ class Pose:
     transl: Float[Tensor, "*batch 3"]
 
     @classmethod
-    def of(cls, params: BodyParams, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
+    def of(
+        cls, params: BodyParams, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> "Pose":
         """From axis-angle parameters of P people; the batch axes are (P,)."""
         rotvec = torch.as_tensor(
             np.concatenate([params.global_orient[:, None], params.body_pose], axis=1), dtype=dtype, device=device
@@ -62,7 +64,7 @@ class Pose:
             transl=self.transl.float().cpu().numpy(),
         )
 
-    def step(self, delta: Float[Tensor, "*batch 80"]) -> Self:
+    def step(self, delta: Float[Tensor, "*batch 80"]) -> "Pose":
         """The pose after a step in the tangent space: R <- exp([w]x) R; betas and translation are added to."""
         turn = roma.rotvec_to_rotmat(delta[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)))
         return replace(
@@ -72,11 +74,11 @@ class Pose:
             transl=self.transl + delta[..., TRANSL],
         )
 
-    def __getitem__(self, index: Tensor | slice | int | tuple) -> Self:
+    def __getitem__(self, index: Tensor | slice | int | tuple) -> "Pose":
         """Entries along the leading axes."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def where(self, mask: Tensor, other: Self) -> Self:
+    def where(self, mask: Tensor, other: "Pose") -> "Pose":
         """This pose where `mask` (over the first axes) holds, `other` elsewhere."""
 
         def pick(mine: Tensor, theirs: Tensor) -> Tensor:
@@ -197,7 +199,7 @@ class SkinnedPoints:
 
     def take(
         self, index: Int[np.ndarray | Tensor, "rows support"], weight: Float[np.ndarray | Tensor, "rows support"]
-    ) -> Self:
+    ) -> "SkinnedPoints":
         """New points as weighted sums of these (weights sum to 1): subsets, points on triangles, keypoints.
 
         Exact where the support shares its skinning weights, millimetres off across a joint; for sums over wide

@@ -23,10 +23,10 @@ _STEPS, _HOLD_SIGMA = 8, 0.02
 
 
 def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> list[Pose]:
-    """New starts for the single pair of `pose` (1, 2, ...): its deepest pair of segments apart, both ways; else none."""
+    """New starts for the one pair of `pose` (1, 2, ...): its deepest pair of segments apart, both ways."""
     skin, skeleton = objective.body.skin, objective.body.surface.skeleton
     frames = skeleton.frames(pose)
-    vertices, shaped = skin.posed(pose, frames)
+    vertices = skin.posed(pose, frames).points
     bodies = vertices.flatten(0, 1)
     collider = Collider(objective.body.skin_faces, bodies.shape[1], 2, bodies.device)
     collider.update(bodies)

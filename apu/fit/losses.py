@@ -92,7 +92,7 @@ def contact(
     facing = normals[:, 0] @ normals[:, 1].transpose(-1, -2)
     distance = difference_square + normal_bonus**2 * (1 + facing)
     samples = distance.shape[-1]
-    closest, flat = distance.flatten(-2).topk(min(best, samples * samples), largest=False)
+    flat = distance.flatten(-2).topk(min(best, samples * samples), largest=False).indices
     index = torch.stack([flat // samples, flat % samples], -1)
     v, u = (points[:, p].gather(2, index[..., p, None].expand(*index.shape[:-1], 3)) for p in (0, 1))
     facing_best = facing.flatten(-2).gather(-1, flat)
@@ -148,7 +148,7 @@ def pose_prior(
     target: Float[Tensor, "N P J 3 3"],
     sigma: Float[Tensor, "N P J"],
 ) -> Term:
-    """L_init: geodesic distance of the local rotations to a target pose, half of |log(R R_0^T)|^2 / sigma^2, radians."""
+    """L_init: half of |log(R R_0^T)|^2 / sigma^2, the geodesic distance to a target pose in radians."""
     rotvec = roma.rotmat_to_rotvec(rotations @ target.transpose(-1, -2))
     residual = rotvec / sigma[..., None]
     value = 0.5 * residual.square().sum((-1, -2, -3))

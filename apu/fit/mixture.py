@@ -53,7 +53,8 @@ def load_mixture(path: Path, *, device: torch.device, dtype: torch.dtype) -> Mix
     groups, size = means.shape if means.ndim == 2 else (0, 0)
     if size < _BODY or covars.shape != (groups, size, size) or weights.shape != (groups,):
         raise FormatError(
-            f"{path}: expected means (G, D >= 63), covars (G, D, D), weights (G); got {means.shape}, {covars.shape}, {weights.shape}"
+            f"{path}: expected means (G, D >= 63), covars (G, D, D), weights (G); "
+            f"got {means.shape}, {covars.shape}, {weights.shape}"
         )
     try:
         return Mixture.of(means, covars, weights, device=device, dtype=dtype)

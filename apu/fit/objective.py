@@ -226,7 +226,7 @@ class Objective:
 
 
 def _outward(x: Tensor, nearest: Tensor, corners: Tensor, depth: Tensor) -> Tensor:
-    """Unit directions out of the body: to the nearest point from inside, away from it outside, the face's on the skin."""
+    """Unit directions out of the body: to the nearest point from inside, away from it outside."""
     normal = torch.linalg.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :])
     direction = (nearest - x) * torch.sign(depth)[..., None]
     direction = torch.where(depth[..., None].abs() < 1e-3, normal, direction)

@@ -30,7 +30,7 @@ SCHEDULE = (
     Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.1, shape=False, steps=15),
     Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=40),
 )
-"""Coarse to fine; the first is the paper's stage 1 (shape free), the others its stage 2 (shape held, interpenetration)."""
+"""Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration) in two."""
 
 
 @dataclass(frozen=True, kw_only=True)

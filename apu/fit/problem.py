@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
 
 import numpy as np
 import torch
@@ -45,7 +44,7 @@ class Problem:
     def __len__(self) -> int:
         return len(self.unit)
 
-    def __getitem__(self, index: Tensor | slice) -> Self:
+    def __getitem__(self, index: Tensor | slice) -> "Problem":
         """The chosen pairs."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
 

@@ -78,8 +78,8 @@ def fit_pair(
     if not np.isfinite(value):
         raise FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
     return _result(
-        observation, contacts, body, prepared, best.params(), first.params(), swapped=swapped, options=options, watch=watch,
-        stop=watch.stop(deadline, kicks), seconds=time.monotonic() - began, seed=seed,
+        observation, contacts, body, prepared, best.params(), first.params(), swapped=swapped, options=options,
+        watch=watch, stop=watch.stop(deadline, kicks), seconds=time.monotonic() - began, seed=seed,
     )  # fmt: skip
 
 

@@ -1,0 +1,194 @@
+"""The steps of the command line as ordinary functions over a workspace: import, propose, ask, fit.
+
+Each goes on past what cannot be used and says so; running a step again does only what is left to do.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.jobs import run_fit
+from apu.ask import Asker, Question, ask_all, load_prompt, question_of
+from apu.body.model import BodyModel
+from apu.denoise import SideCheck, denoise
+from apu.errors import AnswerError, ApuError, InputError
+from apu.formats.folder import Skipped, gather
+from apu.formats.images import read_image
+from apu.formats.people import read_people
+from apu.propose import ProposeOptions, propose
+from apu.types import ContactAnswer
+from review_db import PairFilter, PairState, PairSummary, Suggestion, TakeSuggestion, Workspace
+
+SIMULATED = "simulated"
+"""A source whose name begins with this word was made by a program; its pairs say so everywhere."""
+
+DENOISER = "denoiser"
+"""Whose name stands in the history of contacts that took the denoiser's sides without a person looking."""
+
+_QUESTIONS_AT_ONCE = 64  # each holds its cut-out of the photograph in memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a step did with one image or pair.
+
+    Attributes:
+        name: file name of the photograph. pair: id, where it is about one. done: something was added.
+        notes: one sentence each of what could not be used, or why nothing was done.
+    """
+
+    name: str
+    pair: int | None = None
+    done: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def import_folder(
+    workspace: Workspace,
+    images: Path,
+    *,
+    keypoints: Path | None = None,
+    openpose: Path | None = None,
+    meshes: Path | None = None,
+    source: str = "",
+    action: str = "",
+    body: BodyModel | None = None,
+) -> Iterator[Outcome]:
+    """Copy photographs and their detectors' files into the workspace, one outcome per photograph.
+
+    Args:
+        workspace: to add to. images, keypoints, openpose, meshes, body: see `apu.formats.folder.gather`.
+        source: data set. action: the data's own label for all of them.
+    """
+    for found in gather(images, keypoints=keypoints, openpose=openpose, meshes=meshes, body=body):
+        if isinstance(found, Skipped):
+            yield Outcome(name=found.path.name, done=False, notes=(found.reason,))
+            continue
+        size = (found.image.width, found.image.height)
+        image = workspace.add_image(found.path, size=size, source=source, action=action)
+        for kind, file in found.files.items():
+            workspace.add_input(image, kind, file)
+        yield Outcome(name=found.path.name, notes=found.people.notes)
+
+
+def propose_pairs(
+    workspace: Workspace, *, options: ProposeOptions | None = None, body: BodyModel | None = None
+) -> Iterator[Outcome]:
+    """Find the pairs of people in every image, one outcome per pair found and per image without any."""
+    for image in workspace.images():
+        try:
+            files = {file.kind: file.path for file in image.inputs}
+            people = read_people(image.name, image.size, files, body=body)
+        except InputError as error:
+            yield Outcome(name=image.name, done=False, notes=(str(error),))
+            continue
+        proposals = propose(
+            people.keypoints,
+            people.estimate,
+            people.camera,
+            image=image.name,
+            action=image.action,
+            source=image.source,
+            options=options,
+        )
+        simulated = image.source.startswith(SIMULATED)
+        notes = tuple(dropped.reason for dropped in proposals.dropped)
+        for pair in proposals.pairs:
+            yield Outcome(
+                name=image.name, pair=workspace.add_pair(image.id, replace(pair, simulated=simulated)), notes=notes
+            )
+            notes = ()
+        if not proposals.pairs:
+            yield Outcome(name=image.name, done=False, notes=notes)
+
+
+def ask_pairs(
+    workspace: Workspace, asker: Asker, *, name: str, workers: int = 4, again: bool = False
+) -> Iterator[Outcome]:
+    """Ask about every pair that has no answer yet, and let the denoiser check the sides of what comes back.
+
+    Args:
+        workspace: whose pairs. asker: see `apu.ask`. name: of the asker, stored with its answers.
+        workers: questions under way at once. again: ask about pairs that have an answer too.
+    """
+    unanswered = None if again else frozenset({PairState.PROPOSED, PairState.ASK_FAILED})
+    prompt = load_prompt()
+    pairs = workspace.pairs(PairFilter(states=unanswered))
+    for first in range(0, len(pairs), _QUESTIONS_AT_ONCE):
+        asked: list[tuple[Question, PairSummary]] = []
+        for summary in pairs[first : first + _QUESTIONS_AT_ONCE]:
+            try:
+                record = workspace.pair(summary.id)
+                photograph = read_image(record.image.path).rgb
+            except ApuError as error:
+                yield Outcome(name=summary.image, pair=summary.id, done=False, notes=(str(error),))
+                continue
+            asked.append((question_of(record.observation, photograph, prompt), summary))
+        results = ask_all([question for question, _ in asked], asker, workers=workers)
+        for (question, summary), result in zip(asked, results, strict=True):
+            if isinstance(result, AnswerError):
+                workspace.add_answer_failure(summary.id, result, asker=name, prompt_id=prompt.id)
+                yield Outcome(name=summary.image, pair=summary.id, done=False, notes=(str(result),))
+            else:
+                store_answer(workspace, summary.id, question, result, name=name)
+                yield Outcome(name=summary.image, pair=summary.id)
+
+
+def store_answer(workspace: Workspace, pair: int, question: Question, answer: ContactAnswer, *, name: str) -> int:
+    """Keep an answer with the denoiser's verdict on each of its contacts; returns the answer's id."""
+    checks = denoise(answer.contacts, question.keypoints)
+    return workspace.add_answer(pair, answer, asker=name, suggestions=[_suggestion(check) for check in checks])
+
+
+def _suggestion(check: SideCheck) -> Suggestion:
+    """The store's form of a verdict; where there was nothing to judge, its reason and no doubt of the sides."""
+    doubt = check.confidence if check.flip else 1.0 - check.confidence
+    stated, other = check.distances
+    return Suggestion(
+        flipped=check.flip,
+        probability=doubt if check.judged else 0.0,
+        distances=(stated, other),
+        evidence=check.evidence,
+    )
+
+
+def fit_pairs(
+    workspace: Workspace, body: BodyModel, pairs: Iterable[PairSummary], *, denoised: bool = False
+) -> Iterator[Outcome]:
+    """Fit pairs one after another to the contacts that stand.
+
+    Args:
+        workspace: whose pairs. body: to fit, on its device. pairs: which.
+        denoised: let contacts that no curator has touched take the denoiser's sides first (an edit that can be undone).
+    """
+    for pair in pairs:
+        try:
+            if denoised:
+                take_suggestions(workspace, pair.id)
+            run_fit(workspace, pair.id, body)
+        except ApuError as error:
+            yield Outcome(name=pair.image, pair=pair.id, done=False, notes=(str(error),))
+        else:
+            yield Outcome(name=pair.image, pair=pair.id)
+
+
+def take_suggestions(workspace: Workspace, pair: int) -> None:
+    """Let the denoiser's verdicts stand where no curator has worked on the contacts."""
+    record = workspace.pair(pair)
+    touched = any(not entry.undone for entry in record.history)
+    if not touched and any(line.suggested for line in record.sheet.contacts):
+        workspace.edit_contacts(pair, TakeSuggestion(), curator=DENOISER, revision=record.sheet.revision)
+
+
+def waiting(workspace: Workspace, *, pair: int | None = None) -> tuple[PairSummary, ...]:
+    """The pairs that `apu fit` takes: the one named, else all that are asked about but not fitted.
+
+    Raises:
+        InputError: there is no pair of that number.
+    """
+    if pair is None:
+        return workspace.pairs(PairFilter(states=frozenset({PairState.ASKED})))
+    found = tuple(summary for summary in workspace.pairs() if summary.id == pair)
+    if not found:
+        raise InputError(f"{workspace.path}: there is no pair {pair}; `apu status` lists them")
+    return found
