@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from apu.errors import FormatError
-from apu.files import read_json
+from apu.files import read_dataset_json
 from apu.formats.openpose import MAX_PEOPLE, triples
 from apu.types import KEYPOINTS
 
@@ -40,7 +40,7 @@ def read_coco(path: Path) -> Mapping[str, Float[np.ndarray, "people 67 3"]]:
         FormatError: it has another layout.
         UnsafeFileError: it is too large; split it.
     """
-    content = read_json(path)
+    content = read_dataset_json(path)
     try:
         names = {image["id"]: _base_name(image["file_name"]) for image in content["images"]}
         people: dict[str, list[np.ndarray]] = {name: [] for name in names.values()}

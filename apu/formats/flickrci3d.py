@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from apu.errors import FormatError
-from apu.files import read_json
+from apu.files import read_dataset_json
 
 NUM_REGIONS = 75
 _LARGEST_ID = 1_000_000
@@ -39,7 +39,7 @@ def read_flickrci3d(path: Path) -> Mapping[str, tuple[Signature, ...]]:
         FormatError: it has another layout.
         UnsafeFileError: it is too large; split it.
     """
-    content = read_json(path)
+    content = read_dataset_json(path)
     if not isinstance(content, dict):
         raise FormatError(f"{path} is not a FlickrCI3D file: it must map image names to annotations")
     return {name: _image(annotation, f"{path}: {name}") for name, annotation in content.items()}

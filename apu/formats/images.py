@@ -19,9 +19,10 @@ from apu.files import MIB, read_bytes
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 MAX_PIXELS = 50_000_000
-"""One decoded image takes 7 bytes per pixel while it is read."""
+"""One decoded image takes 8 bytes per pixel while it is read."""
 
 _MAX_BYTES = 128 * MIB
+_STRIP = 256
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError)
 
 
@@ -69,7 +70,7 @@ def read_image(path: Path) -> Image:
                 raise PIL.Image.DecompressionBombError
             if image.mode.startswith(("I", "F")):
                 raise FormatError(f"{path} has more than 8 bits per channel; save it as an 8-bit image")
-            kind, rgb = str(image.format), np.asarray(_upright(image))
+            kind, rgb = str(image.format), _pixels(image)
     except PIL.Image.DecompressionBombError as error:
         raise UnsafeFileError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; scale it down") from error
     except PIL.UnidentifiedImageError as error:
@@ -79,9 +80,16 @@ def read_image(path: Path) -> Image:
     return Image(rgb=rgb, data=data, sha256=hashlib.sha256(data).hexdigest(), kind=kind)
 
 
-def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
-    """RGB, rotated as the camera's EXIF entry says."""
+def _pixels(image: PIL.Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    """RGB, rotated as the camera's EXIF entry says; copied in strips, since Pillow would hold all of it three times."""
+    PIL.ImageOps.exif_transpose(image, in_place=True)
     if "transparency" in image.info:
         image = image.convert("RGBA")
-    image = image.convert("RGB")
-    return PIL.ImageOps.exif_transpose(image)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _STRIP):
+        bottom = min(top + _STRIP, image.height)
+        rgb[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    rgb.flags.writeable = False
+    return rgb
