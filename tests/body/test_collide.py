@@ -1,0 +1,58 @@
+"""Depths against spheres, whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from apu.body.collide import Collider, penetration
+
+
+@pytest.fixture(scope="module")
+def ball() -> trimesh.Trimesh:
+    return trimesh.creation.icosphere(subdivisions=4, radius=0.5)
+
+
+def two_balls(ball: trimesh.Trimesh, apart: float, *, at: tuple[float, float, float] = (0.0, 0.0, 3.0)) -> torch.Tensor:
+    vertices = torch.as_tensor(np.array(ball.vertices), dtype=torch.float32) + torch.tensor(at)
+    return torch.stack([vertices, vertices + torch.tensor([apart, 0.0, 0.0])])
+
+
+@pytest.mark.parametrize("at", [(0.0, 0.0, 3.0), (-40.0, 7.0, 90.0)])
+def test_overlapping_balls_are_as_deep_as_they_overlap_wherever_they_are(
+    ball: trimesh.Trimesh, at: tuple[float, float, float]
+) -> None:
+    depth, inside = penetration(two_balls(ball, 0.9, at=at), np.asarray(ball.faces))
+    assert depth.amax(1).tolist() == pytest.approx([0.1, 0.1], abs=2e-3)
+    assert (depth[~inside] == 0).all()
+
+
+def test_balls_apart_do_not_touch(ball: trimesh.Trimesh) -> None:
+    depth, inside = penetration(two_balls(ball, 1.01), np.asarray(ball.faces))
+    assert not inside.any()
+    assert depth.max() == 0
+
+
+def test_pairs_of_a_batch_do_not_see_each_other(ball: trimesh.Trimesh) -> None:
+    near, far = two_balls(ball, 0.9), two_balls(ball, 1.2)
+    together, _ = penetration(torch.cat([near, far, near]), np.asarray(ball.faces))
+    alone, _ = penetration(near, np.asarray(ball.faces))
+    torch.testing.assert_close(together[:2], alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together[4:], alone, atol=1e-5, rtol=0)
+    assert together[2:4].max() == 0
+
+
+def test_the_nearest_place_lies_on_the_surface_along_the_way_out(ball: trimesh.Trimesh) -> None:
+    faces, vertices = np.asarray(ball.faces), torch.as_tensor(np.array(ball.vertices)[None], dtype=torch.float32)
+    collider = Collider(faces, vertices.shape[1], 1)
+    collider.update(vertices)
+    inside = collider.query(torch.tensor([[[0.4, 0.0, 0.0], [0.0, -0.45, 0.0]]]))
+    assert inside.depth[0].tolist() == pytest.approx([0.1, 0.05], abs=2e-3)
+    corners = vertices[0][torch.as_tensor(faces)[inside.face[0]]]
+    nearest = (inside.bary[0, :, :, None] * corners).sum(1)
+    torch.testing.assert_close(nearest, torch.tensor([[0.5, 0.0, 0.0], [0.0, -0.5, 0.0]]), atol=2e-2, rtol=0)
+
+
+def test_a_query_before_the_first_update_is_refused(ball: trimesh.Trimesh) -> None:
+    with pytest.raises(ValueError, match="update"):
+        Collider(np.asarray(ball.faces), len(ball.vertices), 1).query(torch.zeros(1, 1, 3))
