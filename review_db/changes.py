@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -13,6 +13,7 @@ from review_db.database import insert, now, one, sqlite3
 from review_db.edits import (
     Decide,
     Edit,
+    SetNote,
     Sheet,
     StatedContact,
     Suggestion,
@@ -24,6 +25,7 @@ from review_db.edits import (
     rebuild,
     to_json,
 )
+from review_db.records import EditRecord
 from review_db.sheets import (
     CONTACTS,
     STATED,
@@ -48,7 +50,7 @@ def add_answer(
     asker: str,
     suggestions: Sequence[Suggestion | None],
 ) -> int:
-    """Store an answer, and let it stand unless a curator has worked on the sheet; gives its id."""
+    """Store an answer, and let it stand unless a curator's edit or decision does; gives its id."""
     verdicts = tuple(suggestions) or (None,) * len(answer.contacts)
     if len(verdicts) != len(answer.contacts):
         raise ValueError(f"suggestions must be {len(answer.contacts)}, one per contact, got {len(verdicts)}")
@@ -75,11 +77,15 @@ def add_answer(
             "asked_at": answer.asked_at or now(),
         },
     )
-    if any(entry.curator for entry in load_history(connection, pair)):
+    if any(_is_work(entry) for entry in load_history(connection, pair)):
         refresh(connection, pair)
     else:
         carry_out(connection, pair, sheet, TakeAnswer(answer=number), "")
     return number
+
+
+def _is_work(entry: EditRecord) -> bool:
+    return bool(entry.curator) and not entry.undone and not isinstance(entry.edit, Undo | SetNote)
 
 
 def add_failure(
@@ -216,9 +222,7 @@ def change_of(kind: str, text: str) -> Change:
     """The refused edit or decision of a conflict's row."""
     if kind == "decision":
         return _DECISION.validate_json(text)
-    entry = from_json(json.loads(text))
-    assert not isinstance(entry, Decide | Undo)  # noqa: S101 - conflicts hold what curators send
-    return entry
+    return cast(Edit, from_json(json.loads(text)))
 
 
 def stale(pair: int) -> str:

@@ -46,13 +46,12 @@ def image_record(connection: sqlite3.Connection, files: Files, image: int) -> Im
 
 def pair_record(connection: sqlite3.Connection, files: Files, pair: int) -> PairRecord:
     """Everything about one pair."""
-    sheet = load_sheet(connection, pair)
     line = queue.summary(connection, pair)
+    sheet = load_sheet(connection, pair)
     row = one(connection, "SELECT image_id, observation FROM pairs WHERE id = ?", (pair,), missing="")
     history = load_history(connection, pair)
     answers = answer_records(connection, pair)
     decisions = decision_records(connection, "d.pair_id = ?", (pair,))
-    assert line is not None  # noqa: S101 - load_sheet has found it
     return PairRecord(
         summary=line,
         image=image_record(connection, files, row["image_id"]),

@@ -4,6 +4,7 @@ The history of a pair is the list of its edits. `apply` gives the next sheet, `r
 the stored sheet always equals the replayed one. An undo is an edit too: it names the one it takes back.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -33,6 +34,8 @@ class Suggestion:
     evidence: str
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.probability <= 1.0:
+            raise ValueError(f"probability must lie in [0, 1], got {self.probability}")
         visible = tuple(None if d is None or not isfinite(d) else float(d) for d in self.distances)
         object.__setattr__(self, "distances", visible)
 
@@ -119,12 +122,12 @@ class Sheet:
         return tuple(line.contact for line in self.contacts if not line.dropped)
 
 
-class _SheetEdit:
+class _SheetEdit(ABC):
     """An edit of the sheet as a whole."""
 
+    @abstractmethod
     def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
         """The sheet after this edit by a curator."""
-        raise NotImplementedError
 
     def _born(self, answers: Answers) -> int:
         """How many contact numbers it gives out."""
@@ -147,9 +150,9 @@ class _LineEdit(_SheetEdit):
         lines = tuple(self._on_line(line, by) if line.id == self.contact else line for line in sheet.contacts)
         return replace(sheet, contacts=lines)
 
+    @abstractmethod
     def _on_line(self, line: SheetContact, by: str) -> SheetContact:
         """The line after this edit by a curator."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

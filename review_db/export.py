@@ -158,7 +158,7 @@ def _entry(record: PairRecord, fit: FitRecord) -> dict[str, Any]:
         "parameters": f"{record.summary.id}.npz",
         "body": fit.body,
         "interaction": record.summary.interaction,
-        "answer": _answer(record.answer) if record.answer else None,
+        "answer": _answer(record.answer),
         "people_swapped": record.sheet.swapped,
         "contacts": [
             {
@@ -186,9 +186,10 @@ def _entry(record: PairRecord, fit: FitRecord) -> dict[str, Any]:
     }
 
 
-def _answer(record: AnswerRecord) -> dict[str, Any]:
+def _answer(record: AnswerRecord | None) -> dict[str, Any] | None:
+    if record is None or record.answer is None:
+        return None
     answer = record.answer
-    assert answer is not None  # noqa: S101 - only an answer that came can stand
     same = ("interaction", "people", "orientation", "raw", "model", "prompt_id", "seconds", "asked_at", "simulated")
     values = {name: getattr(answer, name) for name in same}
     contacts = CONTACTS.dump_python(answer.contacts, mode="json")

@@ -23,9 +23,15 @@ FROM pairs p LEFT JOIN images i ON i.id = p.image_id LEFT JOIN answers a ON a.id
 _KEY = {Order.UNCERTAIN: "uncertainty", Order.WORST_FIT: "fit_error"}
 
 
-def summary(connection: sqlite3.Connection, pair: int) -> PairSummary | None:
-    """One line."""
-    return next(_select(connection, [("p.id = ?", (pair,))]), None)
+def summary(connection: sqlite3.Connection, pair: int) -> PairSummary:
+    """One line.
+
+    Raises:
+        ValueError: there is no such pair.
+    """
+    for line in _select(connection, [("p.id = ?", (pair,))]):
+        return line
+    raise ValueError(f"there is no pair {pair}")
 
 
 def walk(

@@ -88,8 +88,8 @@ class PairSummary:
 
     Attributes:
         image: name of the photograph. asker: who gave the standing answer, empty without.
-        uncertainty: mean doubt of the answer's contacts, 0 to 1: 1 - confidence, or 1 where the denoiser disagrees;
-            1 without an answer. Edits do not change it, so that a pair keeps its place while it is worked on.
+        uncertainty: mean `StatedContact.doubt` of the standing answer, 0 to 1; 1 without. Edits do not change it, so
+            that a pair keeps its place while it is worked on.
         fit_error: larger 512-scaled reprojection error of the latest fit; 0 without.
         contacts: number of active contacts. decided_by: curator of the standing decision.
     """

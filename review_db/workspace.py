@@ -26,7 +26,7 @@ class Workspace:
     disk, damaged file, not a workspace, ...) are `StoreError`; a wrong argument is `ValueError`.
 
     Attributes:
-        path: the folder. jobs: the queue of fits and questions.
+        path: the folder. jobs: the queue of fits and questions. database, files: what lies below, for exports.
     """
 
     def __init__(self, path: Path, database: Database) -> None:
@@ -216,7 +216,7 @@ class Workspace:
     def add_answer(
         self, pair: int, answer: ContactAnswer, *, asker: str, suggestions: Sequence[Suggestion | None] = ()
     ) -> int:
-        """Store an answer; it becomes the pair's contact sheet unless a curator has already worked on that.
+        """Store an answer; it becomes the pair's contact sheet unless a curator's edit or decision stands.
 
         `suggestions` holds the denoiser's verdict per contact, or nothing. `edits.TakeAnswer` with the returned id
         makes an answer the sheet later.

@@ -113,6 +113,15 @@ def test_a_new_answer_waits_when_a_curator_has_worked(workspace, pair, toys) -> 
     assert workspace.pair(pair).answer.id == taken.answer == other
 
 
+def test_a_note_or_an_edit_taken_back_does_not_hold_up_a_new_answer(workspace, pair, toys) -> None:
+    workspace.edit_contacts(pair, SetNote(text="ask again"), curator="ada", revision=1)
+    workspace.edit_contacts(pair, Drop(contact=1), curator="ada", revision=2)
+    workspace.undo(pair, curator="ada", revision=3)
+    other = workspace.add_answer(pair, toys.answer(), asker="openai")
+    sheet = workspace.pair(pair).sheet
+    assert (sheet.answer, sheet.note) == (other, "ask again")
+
+
 def test_an_answer_comes_back_with_its_verdicts(workspace, pair, toys) -> None:
     record = workspace.pair(pair)
     assert record.answer is not None
