@@ -20,7 +20,7 @@ def used_confidence(
     """Confidences of the body keypoints that count; 0 where too low, missing or clamped to the image border."""
     body = observation.keypoints[:, : len(BODY_25)]
     camera = observation.camera
-    clamped = border_mask(body, camera.width, camera.height, margin=border)
+    clamped = border_mask(observation.keypoints, camera.width, camera.height, margin=border)[:, : len(BODY_25)]
     confidence = np.where(np.isfinite(body).all(-1), body[..., 2], 0.0)
     return np.where(clamped | (confidence < min_confidence), 0.0, confidence)
 

@@ -239,7 +239,7 @@ def _gather_points(points: Float[Tensor, "N P V 3"], index: Tensor) -> Tensor:
 
 
 def _add_rows(
-    hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N R 160"], residual: Float[Tensor, "N R"]
+    hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N R columns"], residual: Float[Tensor, "N R"]
 ) -> None:
     hessian += rows.transpose(1, 2) @ rows
     gradient += (residual[:, None] @ rows)[:, 0]

@@ -1,9 +1,11 @@
 """A scene with known truth: two free bodies that face each other, seen without noise, started from disturbed meshes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from apu.body.model import BodyModel
 from apu.camera import project
@@ -25,21 +27,19 @@ class Scene:
 
 
 def standing(seed: int = 0) -> BodyParams:
-    """Person 0 faces +x, person 1 faces -x, 0.55 m apart, 3 m from the camera, right arms raised forwards."""
+    """Person 0 faces +x, person 1 faces -x, 3 m from the camera, right arms forwards; a hand lies on a forearm."""
     rng = np.random.default_rng(seed)
     pose = np.zeros((2, 21, 3))
     pose[:, 15], pose[:, 16] = (0, 0, -1.1), (0, 0, 1.1)  # arms hang
     pose[:, 16] = (0.0, 1.2, 0.6)  # the right one forwards
     pose += rng.normal(size=pose.shape) * 0.03
-    from scipy.spatial.transform import Rotation
-
     upright = Rotation.from_rotvec([np.pi, 0, 0])
     facing = [Rotation.from_rotvec([0, angle, 0]) * upright for angle in (-np.pi / 2, np.pi / 2)]
     return BodyParams(
         global_orient=np.stack([r.as_rotvec() for r in facing]),
         body_pose=pose,
         betas=np.concatenate([rng.normal(size=(2, 10)) * 0.5, np.zeros((2, 1))], 1),
-        transl=np.array([[-0.3, 0.3, 3.0], [0.3, 0.3, 3.0]]),
+        transl=np.array([[-0.33, 0.3, 3.0], [0.33, 0.3, 3.0]]),
     )
 
 
@@ -69,6 +69,18 @@ def observe(body: BodyModel, truth: BodyParams, *, seed: int = 0, noise: float =
 
 
 @pytest.fixture(scope="session")
+def touch() -> tuple[Contact, ...]:
+    """What is true of the scene: the right hand of person 1 lies on the left forearm of person 0."""
+    return (contact(part("forearm", "left"), part("hand", "right"), 0.9),)
+
+
+@pytest.fixture(scope="session")
 def scene(body: BodyModel) -> Scene:
     truth = standing()
     return Scene(truth, observe(body, truth))
+
+
+@pytest.fixture(scope="session")
+def observed() -> Callable[..., PairObservation]:
+    """How a truth is seen; see `observe`."""
+    return observe

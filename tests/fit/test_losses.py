@@ -1,6 +1,7 @@
 """Every term: a value known by hand, and the derivative that its rows claim."""
 
 import math
+from typing import ClassVar
 
 import pytest
 import roma
@@ -29,7 +30,7 @@ def rows_gradient(term: losses.Term) -> torch.Tensor:
 
 
 class TestReprojection:
-    camera = {
+    camera: ClassVar = {
         "focal": torch.tensor([[500.0, 510.0]], dtype=torch.float64),
         "centre": torch.tensor([[320.0, 240.0]], dtype=torch.float64),
         "unit": torch.tensor([[0.8, 1.3]], dtype=torch.float64),
@@ -54,9 +55,7 @@ class TestReprojection:
 
     def test_a_far_outlier_pulls_less_than_a_near_one(self) -> None:
         point = torch.tensor([0.0, 0.0, 2.0], dtype=torch.float64).expand(1, 2, 1, 3)
-        near, far = (
-            torch.tensor([320.0 + d, 240.0], dtype=torch.float64).expand(1, 2, 1, 2) for d in (40.0, 4000.0)
-        )
+        near, far = (torch.tensor([320.0 + d, 240.0], dtype=torch.float64).expand(1, 2, 1, 2) for d in (40.0, 4000.0))
         pull = [rows_gradient(self.term(point, observed)).norm() for observed in (near, far)]
         assert pull[1] < 0.05 * pull[0]
 
@@ -70,7 +69,9 @@ class TestContact:
         normals = torch.nn.functional.normalize(doubles(*points.shape, seed=9), dim=-1)
         options = {"temperature": 0.02, "sigma": 0.02, "best": 6, "normal_bonus": 0.0} | changes
         options["best"] = int(options["best"])
-        return losses.contact(points, normals, torch.full(points.shape[:1] + points.shape[2:3], weight).double(), **options)
+        return losses.contact(
+            points, normals, torch.full(points.shape[:1] + points.shape[2:3], weight).double(), **options
+        )
 
     def test_a_single_pair_of_points_costs_its_squared_distance(self) -> None:
         points = torch.zeros(1, 2, 1, 1, 3, dtype=torch.float64)
@@ -109,7 +110,7 @@ class TestContact:
 
 
 class TestPenetration:
-    options = {"sigma": 0.005, "margin": 0.004, "weight": 0.5}
+    options: ClassVar = {"sigma": 0.005, "margin": 0.004, "weight": 0.5}
 
     def test_value_by_hand(self) -> None:
         depth = torch.tensor([[0.006, -0.002, -0.5]], dtype=torch.float64)

@@ -1,0 +1,143 @@
+"""A fit repairs what was disturbed, obeys its caller, and is the same for the same input."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from apu.body.model import BodyModel
+from apu.errors import FitError
+from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair
+from apu.metrics import contact_gaps, reprojection_error
+from apu.types import Contact, FitResult
+
+Contacts = tuple[Contact, ...]
+
+
+@pytest.fixture(scope="module")
+def fitted(scene, touch: Contacts, body: BodyModel) -> FitResult:
+    return fit_pair(scene.observation, touch, body)
+
+
+def test_the_fit_lies_on_the_keypoints_and_in_contact(scene, fitted: FitResult, body: BodyModel) -> None:
+    before = reprojection_error(body.keypoints(fitted.start), scene.observation)[0]
+    assert (before > 20).all()
+    assert (fitted.reprojection_512 < 5).all()
+    assert fitted.max_gap_m < 0.01
+    assert fitted.max_penetration_m < 0.01
+    assert fitted.kept
+
+
+def test_the_fit_is_nearer_to_the_truth_than_its_start(scene, fitted: FitResult, body: BodyModel) -> None:
+    truth = body.forward(scene.truth).joints[:, :22]
+
+    def error(params) -> float:
+        joints = body.forward(params).joints[:, :22]
+        return float(np.linalg.norm((joints - joints.mean((0, 1))) - (truth - truth.mean((0, 1))), axis=-1).mean())
+
+    assert error(fitted.params) < 0.7 * error(fitted.start)
+
+
+def test_the_figures_are_those_of_the_meshes(fitted: FitResult, scene, body: BodyModel) -> None:
+    from apu.body.regions import regions_of
+
+    vertices = body.forward(fitted.params).vertices
+    np.testing.assert_allclose(fitted.gaps_m, contact_gaps(vertices, fitted.contacts, regions_of(body)), atol=1e-6)
+    expected = reprojection_error(body.keypoints(fitted.params), scene.observation)[0]
+    np.testing.assert_allclose(fitted.reprojection_512, expected, rtol=1e-5)
+
+
+def test_the_same_input_gives_the_same_fit(scene, touch: Contacts, fitted: FitResult, body: BodyModel) -> None:
+    again = fit_pair(scene.observation, touch, body)
+    for name, array in fitted.params.arrays().items():
+        np.testing.assert_array_equal(array, again.params.arrays()[name], err_msg=name)
+
+
+def test_exchanging_the_people_exchanges_the_result(
+    scene, touch: Contacts, fitted: FitResult, body: BodyModel
+) -> None:
+    other = fit_pair(scene.observation.swapped(), tuple(c.swapped for c in touch), body)
+    vertices = body.forward(fitted.params).vertices
+    np.testing.assert_allclose(body.forward(other.params).vertices[::-1], vertices, atol=5e-3)
+
+
+def test_a_contact_that_lies_closer_with_the_people_exchanged_is_exchanged(
+    scene, touch: Contacts, body: BodyModel
+) -> None:
+    """Stated of the wrong foot and hand, both orders of an answer end in the one that lies closer at the start."""
+    hand, foot = touch[0].parts[0], replace(touch[0].parts[0], name="foot")
+    stated = (replace(touch[0], parts=(foot, hand)),)
+    quick = FitOptions(schedule=FitOptions().schedule[:1])
+    results = {c: fit_pair(scene.observation, c, body, options=quick) for c in (stated, (stated[0].swapped,))}
+    chosen = {result.contacts for result in results.values()}
+    assert len(chosen) == 1, "both orders of the same answer must end in the same assignment"
+    assert sum(result.swapped for result in results.values()) == 1
+    given = fit_pair(scene.observation, stated, body, options=replace(quick, assignment="given"))
+    assert given.contacts == stated
+    assert not given.swapped
+
+
+def test_progress_only_goes_forward_and_shows_both_stages(scene, touch: Contacts, body: BodyModel) -> None:
+    seen: list[FitProgress] = []
+    result = fit_pair(scene.observation, touch, body, progress=seen.append)
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] <= fractions[-1] <= 1
+    assert [stage for stage, _ in itertools.groupby(p.stage for p in seen)] == [1, 2]
+    assert len(seen) == result.iterations
+    assert all(p.params.finite for p in seen)
+    assert all(len(values) == result.iterations for values in result.terms.values())
+
+
+def test_a_cancelled_fit_stops_within_one_step(scene, touch: Contacts, body: BodyModel) -> None:
+    seen: list[FitProgress] = []
+    with pytest.raises(FitCancelled):
+        fit_pair(scene.observation, touch, body, progress=seen.append, cancelled=lambda: len(seen) >= 3)
+    assert len(seen) == 3
+
+
+def test_the_time_limit_keeps_the_best_state(scene, touch: Contacts, body: BodyModel) -> None:
+    result = fit_pair(scene.observation, touch, body, options=FitOptions(max_seconds=1e-3))
+    assert result.stop.startswith("time")
+    assert result.params.finite
+
+
+def test_a_pair_without_a_usable_keypoint_is_refused_in_one_sentence(scene, body: BodyModel) -> None:
+    blind = scene.observation.keypoints.copy()
+    blind[..., 2] = 0
+    with pytest.raises(FitError, match=r"scene\.png: no keypoint"):
+        fit_pair(replace(scene.observation, keypoints=blind), (), body)
+
+
+def test_one_unseen_person_still_leaves_a_finite_fit(scene, touch: Contacts, body: BodyModel) -> None:
+    half = scene.observation.keypoints.copy()
+    half[1, :, 2] = 0
+    result = fit_pair(replace(scene.observation, keypoints=half), touch, body)
+    assert result.params.finite
+    assert np.isnan(result.reprojection_512[1])
+    assert not result.kept
+
+
+def test_nan_keypoints_count_as_unseen(scene, touch: Contacts, body: BodyModel) -> None:
+    holes = scene.observation.keypoints.copy()
+    holes[0, 3:6] = np.nan
+    result = fit_pair(replace(scene.observation, keypoints=holes), touch, body)
+    assert result.params.finite
+    assert (result.reprojection_512 < 10).all()
+
+
+def test_limbs_that_start_inside_the_other_body_come_out(scene, body: BodyModel) -> None:
+    """Both people pushed into each other along the viewing direction's side: the fit ends with skin on skin."""
+    estimate = scene.observation.estimate
+    joints = estimate.joints.copy()
+    joints[0, :, 0] += 0.25
+    start = replace(scene.observation, estimate=replace(estimate, joints=joints))
+    result = fit_pair(start, (), body)
+    assert result.max_penetration_m < 0.01
+
+
+@pytest.mark.parametrize(("name", "value"), [("keypoint_sigma", 0.0), ("assignment", "guess"), ("max_seconds", -1.0)])
+def test_options_check_themselves(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        FitOptions(**{name: value})
