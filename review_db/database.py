@@ -105,6 +105,7 @@ class Database:
         check_sqlite()
         self.path = path
         self._create = create
+        self._writing = threading.RLock()
         self._local = threading.local()
         self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
 
@@ -117,7 +118,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is stored as a whole when the block ends, and not at all when it raises."""
-        with self._transaction("BEGIN IMMEDIATE") as connection:
+        # Threads queue here: SQLite lets waiting connections poll, and an unlucky one waits for seconds.
+        with self._writing, self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
     def close(self) -> None:
