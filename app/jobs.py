@@ -8,6 +8,9 @@ from apu.fit import FitOptions, FitProgress, fit_pair
 from apu.types import Contact
 from review_db import PairRecord, Workspace
 
+PROGRAMS = ("", "denoiser")
+"""Names in a pair's history that are not a person's."""
+
 
 def run_fit(
     workspace: Workspace,
@@ -53,4 +56,4 @@ def fit_contacts(record: PairRecord) -> tuple[Contact, ...]:
 
 
 def _people_confirmed(record: PairRecord) -> bool:
-    return any(entry.curator and not entry.undone for entry in record.history)
+    return any(entry.curator not in PROGRAMS and not entry.undone for entry in record.history)

@@ -90,7 +90,9 @@ class Pictures:
         """Meshes as WebP; pictures of a running job are not kept.
 
         Raises:
-            ValueError: there is no such pair, fit or job. FitError: a pair has no first guess.
+            ValueError: there is no such pair, fit or job.
+            FitError: a pair has no first guess.
+            InputError: a running job has no preview (any more).
         """
         draw = lambda: self._draw(self._scene(meshes), picture)  # noqa: E731
         return draw() if meshes.source is Source.JOB else self._keep(f"{meshes.name}-{picture}.webp", draw)
@@ -146,7 +148,7 @@ class Pictures:
     def _running(self, meshes: Meshes) -> BodyParams:
         job = self._workspace.jobs.get(meshes.number)
         if job.pair != meshes.pair or job.preview is None:
-            raise ValueError(f"job {meshes.number} of pair {meshes.pair} has no preview")
+            raise InputError(f"job {meshes.number} of pair {meshes.pair} has no preview")
         return BodyParams(**load_npz(job.preview))
 
     def _colours(self, scene: Scene) -> np.ndarray:

@@ -4,6 +4,7 @@ import contextlib
 import html
 import ipaddress
 import os
+import socket
 import tempfile
 import threading
 from collections.abc import AsyncIterator
@@ -103,11 +104,21 @@ def serve(
     """Serve a workspace until interrupted.
 
     Raises:
-        InputError: `host` is not this machine alone. StoreError: the workspace cannot be used.
+        InputError: `host` is not this machine alone, or the port is taken.
+        StoreError: the workspace cannot be used.
     """
     if not _is_local(host):
         raise InputError(f"{host} is open to other machines, and accounts do not exist yet; use 127.0.0.1")
-    uvicorn.run(create_app(workspace, device=device, body=body), host=host, port=port, log_level="warning")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(f"port {port} of {host} cannot be used ({error.strerror}); choose another") from error
+    with listener:
+        config = uvicorn.Config(
+            create_app(workspace, device=device, body=body), log_level="warning", timeout_graceful_shutdown=2
+        )
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _is_local(host: str) -> bool:
@@ -127,7 +138,13 @@ def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
     @app.get("/mesh/{pair}/{source}/{number}/{picture}")
     def mesh(pair: Id, source: Source, number: Id, picture: Picture, step: int = 0) -> Response:
         meshes = Meshes(pair=pair, source=source, number=number, step=step)
-        return Response(pictures.picture(meshes, picture), media_type="image/webp", headers=FOREVER)
+        try:
+            drawn = pictures.picture(meshes, picture)
+        except InputError:
+            if source is not Source.JOB:
+                raise
+            return Response(status_code=204)  # the job has ended and its preview is gone
+        return Response(drawn, media_type="image/webp", headers=FOREVER)
 
 
 def _add_progress(app: FastAPI, workspace: Workspace, desk: Desk, supervisor: Supervisor) -> None:

@@ -66,8 +66,8 @@ function row(line, chosen) {
     h("span", {class: "figure", title: line.weightHelp}, line.confidence.toFixed(2).replace(/^0/, "")),
     line.was && h("span", {class: "note"}, h("s", {}, line.was), ` ${line.by}`),
     line.suggestion && h("span", {class: "note suggestion"}, h("span", {}, line.suggestion),
-      h("button", {type: "button", class: "small", "data-focus": `take-${line.id}`, title: "Take the suggested sides",
-        onclick: () => act("take", {contact: line.id})}, "Take", h("kbd", {}, "T"))),
+      button("take", "Take", "T", {class: "small", title: "Take the suggested sides", "data-id": line.id})),
+    chosen && line.verdict && h("span", {class: "note"}, line.verdict),
     chosen && edits(line));
 }
 
@@ -96,8 +96,8 @@ function wholeSheet({contacts, canUndo}) {
 /** The pickers of a new contact, part and side of each person; closed until asked for. */
 function adder() {
   const pick = (person) => {
-    const part = h("select", {"aria-label": `Part of ${PERSON[person]}`, "data-focus": `part-${person}`});
-    const side = h("select", {"aria-label": `Side of ${PERSON[person]}`, "data-focus": `side-${person}`},
+    const part = h("select", {"aria-label": `Part of ${PERSON[person]}`});
+    const side = h("select", {"aria-label": `Side of ${PERSON[person]}`},
       ["left", "right", "both"].map((name) => h("option", {value: name}, name)));
     return {part, side};
   };

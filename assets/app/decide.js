@@ -11,7 +11,7 @@ export function mount(root) {
   const standing = h("div", {class: "standing"});
   const choose = h("div", {class: "reasons", hidden: true});
   note = h("input", {
-    class: "note-field", "aria-label": "Note", placeholder: "Note", maxlength: 2000, "data-focus": "note",
+    class: "note-field", "aria-label": "Note", placeholder: "Note", maxlength: 2000,
     onchange: () => pair() && note.value !== pair().note && act("note", {note: note.value}),
     onkeydown: (event) => event.key === "Enter" && note.blur(),
   });
@@ -23,16 +23,17 @@ export function mount(root) {
     const now = screen.pair;
     root.firstChild.hidden = !now;
     if (!now) return;
-    if (shown !== now.id || document.activeElement !== note) note.value = now.note;
-    if (shown !== now.id) asking = null;
-    shown = now.id;
+    if (shown?.id !== now.id) asking = null;
+    // What is being written stays until the stored note itself changes.
+    if (shown?.id !== now.id || (shown.note !== now.note && document.activeElement !== note)) note.value = now.note;
+    shown = {id: now.id, note: now.note};
     reasons = screen.reasons;
     replace(standing, ...decision(now));
     const verdict = (name, label, key) => button(name, label, key, {class: name, "aria-pressed": String(now.decision?.verdict === name)});
     replace(buttons, verdict("accept", "✓ Accept", "A"), verdict("reject", "✕ Reject", "R"), verdict("flag", "⚑ Flag", "G"));
     choose.hidden = !asking;
     replace(choose, h("span", {class: "muted"}, asking === "flag" ? "What needs a look?" : "Why?"), ...reasons.map((reason, index) =>
-      h("button", {type: "button", class: "small", "data-focus": `reason-${index}`, onclick: () => because(index)}, h("kbd", {}, index + 1), reason)));
+      h("button", {type: "button", class: "small", "data-act": "reason", "data-id": index}, h("kbd", {}, index + 1), reason)));
     replace(steps,
       button("previous", "Back", "⌫", {class: "quiet", disabled: !screen.queue.previous}),
       button("next", "Next without deciding", "Space", {class: "quiet", disabled: !screen.queue.next}));

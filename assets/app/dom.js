@@ -18,12 +18,30 @@ export const h = (tag, props, ...children) => fill(document.createElement(tag), 
 /** An SVG element. */
 export const s = (tag, props, ...children) => fill(document.createElementNS(SVG, tag), props, children);
 
-/** Replace what an element holds, keeping the focus on the element with the same `data-focus`. */
+/**
+ * Make an element hold these nodes, keeping those that are already there: a press or the focus that is on one of them
+ * is not lost. What is given may not have listeners of its own; it says what it does in `data-act` (see keys.js).
+ */
 export function replace(parent, ...children) {
-  const active = document.activeElement;
-  const focus = parent.contains(active) ? active.dataset.focus : undefined;
-  parent.replaceChildren(...children.flat(Infinity).filter(Boolean));
-  if (focus) parent.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus({preventScroll: true});
+  const wanted = children.flat(Infinity).filter((child) => child || child === 0)
+    .map((child) => (child instanceof Node ? child : document.createTextNode(child)));
+  wanted.forEach((node, index) => {
+    const old = parent.childNodes[index];
+    if (!old) parent.append(node);
+    else if (old.nodeName === node.nodeName && old.dataset?.id === node.dataset?.id) update(old, node);
+    else old.replaceWith(node);
+  });
+  while (parent.childNodes.length > wanted.length) parent.lastChild.remove();
+}
+
+function update(old, node) {
+  if (node.nodeType === Node.TEXT_NODE) {
+    if (old.data !== node.data) old.data = node.data;
+    return;
+  }
+  for (const {name} of [...old.attributes]) if (!node.hasAttribute(name)) old.removeAttribute(name);
+  for (const {name, value} of node.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  replace(old, ...node.childNodes);
 }
 
 export const LETTER = {left: "L", right: "R", both: "LR"};
@@ -35,6 +53,6 @@ export const sideBadge = (side) => h("span", {class: `side ${side}`, title: `the
 /** The person's name in the person's tint and shape. */
 export const personBadge = (person) => h("span", {class: `person ${PERSON[person]}`}, PERSON[person]);
 
-/** A button with its key; the action's name is found by `keys.js`. */
+/** A button with its key; `keys.js` knows the action's name. */
 export const button = (action, label, key, props = {}) =>
-  h("button", {type: "button", "data-act": action, "data-focus": action, ...props}, label, key && h("kbd", {}, key));
+  h("button", {type: "button", "data-act": action, ...props}, label, key && h("kbd", {}, key));

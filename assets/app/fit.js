@@ -24,6 +24,7 @@ export function mount(root) {
         : button("fit", now.fitted ? "Refit" : "Fit", "⏎", {class: "primary"}),
       h("div", {class: "words"}, h("span", {role: "status"}, job?.sentence || now.fitSentence),
         running && h("span", {class: "progress"}, h("span", {style: `width:${100 * (job.fraction ?? 0)}%`}))));
+    figures.classList.toggle("past", running || now.stale);
     replace(figures, ...now.figures.map(figure));
     replace(curves, ...Object.entries((running && job.terms) || now.terms).map(curve));
   };
@@ -38,14 +39,15 @@ function figure({label, person, text, unit, band, help}) {
 
 /** One term of the objective over the steps, each on its own scale from 0. */
 function curve([name, values]) {
-  const [width, height] = [84, 26];
+  const [width, height] = [84, 34];
+  const words = name.replaceAll("_", " ");
   const top = Math.max(...values, 1e-12);
   const points = values.map((value, index) =>
     `${((index / Math.max(values.length - 1, 1)) * width).toFixed(1)},${(height - (Math.max(value, 0) / top) * (height - 2)).toFixed(1)}`);
   const last = values.at(-1) ?? 0;
-  return h("figure", {class: "curve", title: `${name}: ${values.length} steps, now ${last.toPrecision(3)}`},
+  return h("figure", {class: "curve", title: `${words}: ${values.length} steps, now ${last.toPrecision(3)}`},
     s("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true"}, s("polyline", {points: points.join(" ")})),
-    h("figcaption", {}, name));
+    h("figcaption", {}, words));
 }
 
 /** Ask the server how the fit goes: often while one runs, now and then otherwise; the row in the database decides. */

@@ -1,7 +1,7 @@
 // The line at the top: where we are, what was just said, who works here.
 
 import {button, h, replace} from "./dom.js";
-import {act, change, curator} from "./state.js";
+import {change, curator} from "./state.js";
 
 export function mount(root) {
   const place = h("div", {class: "place"});
@@ -44,8 +44,8 @@ function words({notice, pair}, saving) {
   const conflict = pair?.conflicts[0];
   if (conflict)
     return [h("span", {class: "notice error"}, conflict.text,
-      h("button", {type: "button", onclick: () => act("settle", {conflict: conflict.id, apply: true})}, "Apply mine"),
-      h("button", {type: "button", onclick: () => act("settle", {conflict: conflict.id, apply: false})}, "Keep theirs"))];
+      button("apply-mine", "Apply mine", null, {"data-id": conflict.id}),
+      button("keep-theirs", "Keep theirs", null, {"data-id": conflict.id}))];
   if (notice) return [h("span", {class: `notice ${notice.kind}`}, notice.text)];
   if (saving) return [h("span", {class: "muted"}, "saving …")];
   return [pair?.saved && h("span", {class: "muted"}, `saved ${pair.saved}`)];

@@ -37,7 +37,7 @@ const ACTIONS = {
   flip: ["f", "flip the contact: both sides", edit("flip")],
   "flip-a": ["1", "flip A's side only", edit("flip-side", {person: 0})],
   "flip-b": ["2", "flip B's side only", edit("flip-side", {person: 1})],
-  take: ["t", "take the suggested sides", () => selected()?.suggestion && act("take", {contact: state.selected})],
+  take: ["t", "take the suggested sides", (contact) => contact ? act("take", {contact}) : selected()?.suggestion && act("take", {contact: state.selected})],
   "take-all": ["F", "take every suggestion", () => act("take")],
   drop: ["x", "drop or restore the contact", () => selected() && act(selected().dropped ? "restore" : "drop", {contact: state.selected})],
   add: ["n", "add a contact", add],
@@ -64,6 +64,9 @@ const ACTIONS = {
   start: [null, null, () => meshes("start")],
   fitted: [null, null, () => meshes("fit")],
   theme: [null, null, () => theme.toggle()],
+  "apply-mine": [null, null, (conflict) => act("settle", {conflict, apply: true})],
+  "keep-theirs": [null, null, (conflict) => act("settle", {conflict, apply: false})],
+  reason: [null, null, because],
 };
 
 const GROUPS = {
@@ -98,8 +101,8 @@ function toggleList() {
   list.hidden = !list.hidden;
 }
 
-function perform(name) {
-  if (state.screen?.pair || name === "keys" || name === "theme") ACTIONS[name][2]();
+function perform(name, id) {
+  if (state.screen?.pair || name === "keys" || name === "theme") ACTIONS[name][2](id);
 }
 
 const typing = (target) => target.closest("input:not([type=range],[type=checkbox]), textarea, select, [contenteditable]");
@@ -134,7 +137,7 @@ export function listen() {
   document.addEventListener("click", (event) => {
     const target = event.target.closest?.("button");
     if (!target) return;
-    if (target.dataset.act) perform(target.dataset.act);
+    if (target.dataset.act) perform(target.dataset.act, target.dataset.id && Number(target.dataset.id));
     if (event.detail > 0) target.blur(); // after a click by mouse the keys act again
   });
 }

@@ -1,6 +1,7 @@
 // Around the 3D viewer: which meshes it shows, and the same meshes from the front, the side and above.
 
 import {button, h, personBadge, replace, sideBadge} from "./dom.js";
+import {show} from "./picture.js";
 
 const STILLS = [["front", "Front", "⇧2"], ["side", "Side", "⇧3"], ["top", "Top", "⇧4"]];
 
@@ -26,13 +27,13 @@ export function mountStills(root) {
   return ({screen: {pair}, mesh, live, view}) => {
     const urls = live?.stills ?? (mesh === "start" ? null : pair?.fit.stills) ?? pair?.start.stills ?? {};
     for (const node of strip.children) {
-      load(node.querySelector("img"), urls[node.dataset.view]);
+      show(node.querySelector("img"), urls[node.dataset.view]);
       node.setAttribute("aria-pressed", String(view === node.dataset.view));
     }
     const shown = view === "orbit" && live?.stills ? "side" : view; // the 3D viewer keeps its last mesh while a fit runs
     large.hidden = !urls[shown];
     if (urls[shown]) {
-      load(large.querySelector("img"), urls[shown]);
+      show(large.querySelector("img"), urls[shown]);
       large.querySelector("img").alt = `The meshes, ${shown} view`;
       replace(large.querySelector(".caption"), ...(live?.stills ? ["the fit as it runs"] : ["back to 3D", h("kbd", {}, "⇧1")]));
     }
@@ -40,14 +41,4 @@ export function mountStills(root) {
     empty.hidden = Boolean(urls.front);
     replace(empty, pair?.noMesh ?? "");
   };
-}
-
-function load(image, url) {
-  if (image.wanted === url) return;
-  image.wanted = url;
-  image.hidden = !url;
-  if (!url) return;
-  const loading = new Image();
-  loading.src = url;
-  loading.decode().then(() => { if (image.wanted === url) image.src = url; }, () => {});
 }

@@ -1,6 +1,7 @@
 // The photograph: both people's keypoints, the contacts as lines between parts, the meshes over it.
 
 import {LETTER, PERSON, button, h, replace, s} from "./dom.js";
+import {show} from "./picture.js";
 import {change, state} from "./state.js";
 
 const MIN_CONFIDENCE = 0.1;
@@ -11,7 +12,13 @@ let view = null;
 let wipe = 0.5;
 
 export function mount(root) {
-  const tools = h("div", {class: "tools"});
+  const toggle = (name, label, key) => button(name, label, key, {class: "toggle"});
+  const opacity = h("input", {
+    type: "range", min: 0, max: 100, class: "opacity", "aria-label": "Opacity of the meshes", title: "Opacity of the meshes",
+    oninput: () => change({layers: {...state.layers, mesh: true, opacity: opacity.value / 100}}),
+  });
+  const tools = h("div", {class: "tools"}, toggle("points", "Points", "K"), toggle("lines", "Contacts", "C"),
+    toggle("mesh", "Meshes", "O"), opacity, toggle("wipe", "Before / after", "W"));
   const photograph = s("image", {preserveAspectRatio: "none"});
   const before = s("image", {class: "mesh", preserveAspectRatio: "none", "clip-path": "url(#apu-before)"});
   const after = s("image", {class: "mesh", preserveAspectRatio: "none", "clip-path": "url(#apu-after)"});
@@ -36,11 +43,11 @@ export function mount(root) {
     show(after, state.layers.mesh || state.layers.wipe ? current(state) : null);
     for (const image of [before, after]) image.setAttribute("opacity", state.layers.opacity);
     clips.replaceChildren(...halves(pair.crop, state.layers.wipe ? wipe : 0));
-    marks.replaceChildren(...[
+    replace(marks,
       state.layers.points && pair.people.map((person, index) => skeleton(person, index, unit)),
       state.layers.lines && contacts(state, unit),
       pair.people.map((person, index) => name(person, index, unit)),
-      state.layers.wipe && handle(pair.crop, unit)].flat().filter(Boolean));
+      state.layers.wipe && handle(pair.crop, unit));
   };
   new ResizeObserver(draw).observe(plot);
   navigate(plot, draw);
@@ -48,7 +55,9 @@ export function mount(root) {
   return (now) => {
     const {pair} = now.screen;
     plot.toggleAttribute("hidden", !pair);
-    replace(tools, ...(pair ? layerTools(now) : []));
+    tools.hidden = !pair;
+    opacity.value = 100 * now.layers.opacity;
+    for (const button of tools.querySelectorAll("button")) button.setAttribute("aria-pressed", String(now.layers[button.dataset.act]));
     replace(foot, ...(pair ? [h("span", {class: "name", title: pair.image}, pair.image), h("span", {class: "muted"}, pair.about)] : []));
     if (!pair) return;
     if (shown !== pair.id) [shown, view] = [pair.id, {...pair.crop}];
@@ -63,33 +72,9 @@ function current({screen: {pair}, live, mesh, layers}) {
   return (mesh === "start" && !layers.wipe ? null : pair.fit.overlay) ?? pair.start.overlay;
 }
 
-/** Exchange a picture only when the new one is decoded, so that nothing flickers. */
-function show(image, url) {
-  if (image.wanted === url) return;
-  image.wanted = url;
-  if (!url) return image.removeAttribute("href");
-  const loading = new Image();
-  loading.src = url;
-  loading.decode().then(() => image.wanted === url && image.setAttribute("href", url), () => {});
-}
-
 function halves({x, y, width, height}, share) {
   const clip = (id, left, size) => s("clipPath", {id}, s("rect", {x: left, y, width: size, height}));
   return [clip("apu-before", x, share * width), clip("apu-after", x + share * width, (1 - share) * width)];
-}
-
-function layerTools({layers}) {
-  const toggle = (name, label, key) =>
-    button(name, label, key, {class: "toggle", "aria-pressed": String(layers[name])});
-  return [
-    toggle("points", "Points", "K"), toggle("lines", "Contacts", "C"), toggle("mesh", "Meshes", "O"),
-    h("input", {
-      type: "range", min: 0, max: 100, value: 100 * layers.opacity, class: "opacity", "data-focus": "opacity",
-      "aria-label": "Opacity of the meshes", title: "Opacity of the meshes",
-      oninput: (event) => change({layers: {...state.layers, mesh: true, opacity: event.target.value / 100}}),
-    }),
-    toggle("wipe", "Before / after", "W"),
-  ];
 }
 
 function handle(crop, unit) {
@@ -97,6 +82,7 @@ function handle(crop, unit) {
   const word = (text, anchor, dx) => s("text", {x: x + dx * unit, y: crop.y + 18 * unit, "text-anchor": anchor, "font-size": 12 * unit}, text);
   return s("g", {class: "wipe"},
     s("line", {x1: x, x2: x, y1: crop.y, y2: crop.y + crop.height}),
+    s("circle", {cx: x, cy: crop.y + crop.height / 2, r: 7 * unit}),
     s("rect", {"data-wipe": "", x: x - 8 * unit, width: 16 * unit, y: crop.y, height: crop.height, fill: "transparent"}),
     word("start", "end", -8), word("fit", "start", 8));
 }
@@ -122,7 +108,7 @@ function marker({x, y, c, side, small, name: label}, person, unit) {
 function contacts({screen: {pair}, hovered, selected}, unit) {
   const lit = hovered ?? selected;
   return pair.contacts.filter((line) => !line.dropped).map((line) => {
-    const group = s("g", {class: `contact ${lit === line.id ? "lit" : lit !== null ? "dim" : ""}`, "data-contact": line.id});
+    const group = s("g", {"data-id": line.id, class: `contact ${lit === line.id ? "lit" : lit !== null ? "dim" : ""}`});
     const [a, b] = line.ends;
     if (lit === line.id) group.append(...line.places.flatMap((polylines, person) => polylines.map((polyline) =>
       s("polyline", {class: `place ${line.parts[person].side}`, points: polyline.flat().join(" "), "stroke-width": 16 * unit}))));
@@ -160,7 +146,7 @@ function name({box}, person, unit) {
 
 /** Lines light up under the pointer and are chosen by a click. */
 function pointAtContacts(marks) {
-  const id = (event) => Number(event.target.closest("[data-contact]")?.dataset.contact) || null;
+  const id = (event) => Number(event.target.closest(".contact")?.dataset.id) || null;
   const hover = (contact) => contact !== state.hovered && change({hovered: contact});
   marks.addEventListener("pointerover", (event) => hover(id(event)));
   marks.addEventListener("pointerleave", () => hover(null));

@@ -14,7 +14,7 @@ export const state = {
   saving: false,
   mesh: "fit", // or "start"
   view: "orbit", // or "front", "side", "top"
-  layers: {points: true, lines: true, mesh: true, wipe: false, opacity: 0.7},
+  layers: {points: true, lines: true, mesh: true, wipe: false, opacity: 0.6},
   keys: localStorage.getItem("apu.keys") !== "off",
 };
 
