@@ -47,7 +47,6 @@ class _Choice(BaseModel):
 
 class _Completion(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
-    model: str = ""
     usage: dict[str, Any] | None = None
 
 
@@ -80,7 +79,7 @@ class OpenAIAsker:
 
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
             raise ValueError(f"base_url must be an http or https address, got {self.base_url!r}")
         if url.username or url.password or url.query:
             raise ValueError("base_url must not carry a name, password or query; the key belongs into the environment")
@@ -138,49 +137,53 @@ class _Failure(AnswerError):
 
 
 class _Exchange:
-    """The requests of one question: they share a connection, a deadline and the token count."""
+    """The requests of one question: they share a connection, a clock and the token count."""
 
     def __init__(self, asker: OpenAIAsker, client: openai.AsyncOpenAI) -> None:
         self.asker = asker
         self.client = client
-        self.deadline = time.monotonic() + asker.timeout
+        self.started = time.monotonic()
+        self.asked_at = datetime.now(UTC).isoformat(timespec="seconds")
         self.usage: Counter[str] = Counter()
         self.who = f"{asker.model} at {urlsplit(asker.base_url).hostname}"
 
     async def answer(self, question: Question) -> ContactAnswer:
-        started, asked_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+        """The answer to the first request, or to the one that asks for a repair."""
         messages = [_first_message(question)]
-        for repairing in (False, True):
-            text = await self._text(messages)
-            try:
-                return parse_answer(
-                    text,
-                    model=self.asker.model,
-                    prompt_id=question.prompt.id,
-                    usage=dict(self.usage),
-                    seconds=time.monotonic() - started,
-                    asked_at=asked_at,
-                )
-            except AnswerError as error:
-                if repairing or error.status not in _REPAIRED:
-                    raise
-                messages += _repair_messages(text, str(error))
-        raise AssertionError("the second round returns or raises")
+        text = await self._text(messages)
+        try:
+            return self._read(text, question)
+        except AnswerError as error:
+            if error.status not in _REPAIRED:
+                raise
+            messages += _repair_messages(text, str(error))
+        return self._read(await self._text(messages), question)
+
+    def _read(self, text: str, question: Question) -> ContactAnswer:
+        return parse_answer(
+            text,
+            model=self.asker.model,
+            prompt_id=question.prompt.id,
+            usage=dict(self.usage),
+            seconds=time.monotonic() - self.started,
+            asked_at=self.asked_at,
+        )
 
     async def _text(self, messages: Sequence[Message]) -> str:
         """What the model wrote; where the server was at fault it is asked again, a bounded number of times."""
-        for attempt in range(self.asker.max_retries + 1):
+        attempt = 0
+        while True:
             if self.asker.budget is not None:
                 self.asker.budget.reserve()
             try:
                 return self._content(await self._send(messages))
             except _Failure as failure:
                 pause = failure.pause or _FIRST_PAUSE * 2**attempt
-                too_late = time.monotonic() + pause >= self.deadline
+                too_late = time.monotonic() + pause >= self.started + self.asker.timeout
                 if failure.status not in _RETRIED or attempt == self.asker.max_retries or too_late:
                     raise
             await asyncio.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
+            attempt += 1
 
     async def _send(self, messages: Sequence[Message]) -> str:
         """The body of a successful response, however it is formed."""

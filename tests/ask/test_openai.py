@@ -301,6 +301,7 @@ def test_openai_itself_needs_a_key_and_a_broken_one_is_not_shown(ask_about, monk
         {"base_url": "localhost:8000"},
         {"base_url": "http://name:word@host/v1"},
         {"base_url": "http://host/v1?key=1"},
+        {"base_url": "http://host:0/v1"},
         {"timeout": 0.0},
         {"max_retries": -1},
         {"max_tokens": 0},
