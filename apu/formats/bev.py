@@ -14,6 +14,8 @@ from apu.types import Camera
 _SMPL_JOINTS = 24
 _SHARED_JOINTS = 22
 _WORST_FIT_PX = 2.0
+_SHORTEST, _LONGEST = 0.1, 100.0
+"""Focal lengths in units of the longer side of the image: from a fisheye's to a telescope's."""
 
 
 def read_bev(path: Path) -> Meshes:
@@ -82,6 +84,8 @@ def _camera(
     target = pixels.T.ravel()
     (f, cx, cy), *_ = np.linalg.lstsq(rows, target, rcond=None)
     residual = np.abs(rows @ (f, cx, cy) - target).max()
-    if residual > _WORST_FIT_PX or f <= 0 or round(2 * cx) <= 0 or round(2 * cy) <= 0:
+    if residual > _WORST_FIT_PX or min(round(2 * cx), round(2 * cy)) <= 0:
+        return None
+    if not _SHORTEST < f / max(2 * cx, 2 * cy) < _LONGEST:
         return None
     return Camera(K=np.array([[f, 0, cx], [0, f, cy], [0, 0, 1]]), width=round(2 * cx), height=round(2 * cy))

@@ -11,7 +11,7 @@ from apu.errors import FormatError
 from apu.formats.openpose import MAX_PEOPLE
 from apu.types import NUM_BETAS, Camera, MeshEstimate
 
-_FARTHEST_M = 1000.0
+_NEAREST_M, _FARTHEST_M = 0.05, 1000.0
 _LARGEST_PERSON_M = 4.0
 
 
@@ -52,7 +52,7 @@ def plausible(
     rows = [array.reshape(len(joints), array[:1].size) for array in (joints, *others)]
     finite = np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
     safe = np.where(finite.reshape(-1, 1, 1), joints, 0.0)
-    in_view = ((safe[..., 2] > 0) & (safe[..., 2] < _FARTHEST_M)).all(axis=1)
+    in_view = (safe[..., 2] > _NEAREST_M).all(axis=1) & (np.abs(safe) < _FARTHEST_M).all(axis=(1, 2))
     return finite & in_view & (np.ptp(safe, axis=1) < _LARGEST_PERSON_M).all(axis=1)
 
 

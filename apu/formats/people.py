@@ -67,6 +67,12 @@ def read_people(
             meshes = read_meshes(files["meshes"], body=body)
             camera = _camera_for(meshes, camera, files["meshes"])
             estimate = _matched(keypoints, meshes.estimate, camera)
+            if not estimate.valid.all():
+                alone = len(estimate.valid) - int(estimate.valid.sum())
+                notes.append(
+                    f"{files['meshes']} has no mesh on {alone} of the {len(keypoints)} people of {image}; their fit "
+                    "starts from the keypoints"
+                )
         except InputError as error:
             notes.append(f"{error}; {image} goes on without meshes")
     return People(keypoints=keypoints, estimate=estimate, camera=camera, notes=tuple(notes))

@@ -191,6 +191,14 @@ def test_unusable_meshes_never_lose_the_image(add, tmp_path, joints, write_bev, 
     assert not (tmp_path / "ran").exists()
 
 
+def test_people_whom_the_meshes_lack_are_named(add, joints, write_bev):
+    folder = add("a")
+    write_bev(folder / "a_bev.npz", [joints(380)])
+    result = only(gather(folder))
+    assert result.people.estimate.valid.tolist() == [False, True]
+    assert "has no mesh on 1 of the 2 people of a.png" in only(result.people.notes)
+
+
 def test_a_folder_that_is_missing_or_empty_is_named(tmp_path):
     with pytest.raises(InputError, match="holds no JPEG, PNG or WebP image"):
         gather(tmp_path)

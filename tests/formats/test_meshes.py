@@ -12,7 +12,7 @@ from apu.camera import project
 from apu.errors import FormatError, InputError, UnsafeFileError
 from apu.formats import read_bev, read_openpose, read_smplx
 from apu.formats.people import read_meshes
-from apu.types import SMPL_JOINTS, Camera
+from apu.types import SMPL_JOINTS, BodyParams, Camera
 
 
 def test_bev_gives_pose_shape_joints_and_camera(tmp_path, joints, camera, bev_results, write_bev):
@@ -42,7 +42,15 @@ def test_romp_without_child_beta_and_without_projection(tmp_path, joints, bev_re
     assert meshes.estimate.betas[0, 10] == 0
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -5.0, 1e9])
+@pytest.mark.parametrize("focal", [0.0, 1e-6, -1.0, 1e9])
+def test_a_camera_that_no_lens_has_is_not_taken(tmp_path, joints, camera, write_bev, focal):
+    people = np.stack([joints(200), joints(600)])
+    joined = np.concatenate([people, np.repeat(people[:, :1], 49, axis=1)], axis=1)
+    pixels = joined[..., :2] / joined[..., 2:] * focal * camera.K[0, 0] + camera.K[:2, 2]
+    assert read_bev(write_bev(tmp_path / "a.npz", people, pj2d_org=pixels)).camera is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -5.0, 0.0, 1e-30, 1e9])
 def test_people_who_cannot_stand_before_the_camera_are_not_valid(tmp_path, joints, bev_results, write_bev, value):
     people = [joints(200), joints(600)]
     transl = bev_results(people)["cam_trans"]
@@ -143,6 +151,19 @@ def test_smplx_parameters_with_any_number_of_betas(tmp_path, count):
 def test_smplx_parameters_without_joints_need_a_body(tmp_path):
     with pytest.raises(FormatError, match="'joints' is missing, and no body model was given"):
         read_smplx(smplx_file(tmp_path / "a.npz", joints=None)[0])
+
+
+def test_a_body_poses_smplx_parameters_without_joints(tmp_path, body):
+    path, arrays = smplx_file(tmp_path / "a.npz", joints=None)
+    params = BodyParams(
+        global_orient=np.float32(arrays["global_orient"]),
+        body_pose=np.float32(arrays["body_pose"]).reshape(2, 21, 3),
+        betas=np.column_stack([arrays["betas"], np.zeros(2)]).astype(np.float32),
+        transl=np.float32(arrays["transl"]),
+    )
+    estimate = read_smplx(path, body=body).estimate
+    assert estimate.valid.all()
+    np.testing.assert_allclose(estimate.joints, body.forward(params).joints[:, :22], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["global_orient", "body_pose", "betas", "transl"])
