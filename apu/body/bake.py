@@ -4,6 +4,8 @@ Plain numpy and scipy on arrays in SMPL-X's axes and metres; `apu.body.build` fe
 shape space of the file: (12, V, 3) = template, ten directions per unit beta, adult-to-child direction.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import nnls
@@ -12,14 +14,17 @@ from scipy.spatial.transform import Rotation
 from apu.body.rig import JOINTS, PARENTS
 from apu.types import HAND_21, KEYPOINTS
 
+Support = tuple[Int[np.ndarray, "_"], Float[np.ndarray, "_"]]
+"""Vertex ids and their weights, which sum to 1."""
+
 JOINT_SUPPORT = 600
 """Vertices that carry a joint: MakeHuman's joints are inner points that the nearest ring alone cannot place."""
-JOINT_RIDGE = 1e-5
-"""Ridge of the joint regression, metres: keeps the signed weights small at a cost of hundredths of a millimetre."""
+JOINT_RIDGE = 3e-4
+"""Ridge of the joint regression, metres: keeps the signed weights small at a cost of a tenth of a millimetre."""
 KEYPOINT_SUPPORT = 600
 """Vertices of a dense keypoint regressor that may enter the sparse one."""
-NEGLIGIBLE_SHARE = 0.03
-"""A bone that carries less of a keypoint is not matched."""
+MAJOR_SHARE, MINOR_SHARE = 0.2, 0.02
+"""Bones that carry less than the first of a keypoint are matched together, less than the second not at all."""
 MATCHED = (0, 1, 2, 3, 11)
 """Rows of the basis that a sparse keypoint must follow; the minor directions move it by fractions of a millimetre."""
 
@@ -52,24 +57,24 @@ def sparse_keypoint(
     dense: Float[np.ndarray, "vertices"],
     basis: Float[np.ndarray, "12 vertices 3"],
     weights: Float[np.ndarray, "vertices 55"],
-) -> tuple[Int[np.ndarray, "support"], Float[np.ndarray, "support"]]:
+) -> Support:
     """A few non-negative weights that move like a dense regressor in every shape and pose.
 
     A posed keypoint is a sum over bones of each bone's share of the regressor: its mass and its first moments. Those
-    are matched by non-negative least squares, whose solutions are sparse by themselves.
+    are matched by non-negative least squares, whose solutions are sparse by themselves; minor bones count as one.
     """
     basis = basis[list(MATCHED)]
     chosen = np.sort(np.argsort(-dense, kind="stable")[:KEYPOINT_SUPPORT])
     share = dense @ weights
-    bones = np.flatnonzero(share > NEGLIGIBLE_SHARE)
-    centre = np.einsum("v,svc->sc", dense, basis)[:, None]
-    rows = [weights[chosen][:, bones].T]
-    goal = [share[bones]]
-    for bone in bones:
-        moments = weights[chosen, bone, None] * (basis[:, chosen] - centre)
-        rows.append(moments.transpose(0, 2, 1).reshape(-1, len(chosen)))
-        goal.append(np.einsum("v,svc->sc", dense * weights[:, bone], basis - centre).ravel())
-    return _sparse(chosen, np.concatenate(rows), np.concatenate(goal))
+    major = share > MAJOR_SHARE
+    groups = np.concatenate([weights[:, major], weights[:, ~major].sum(1, keepdims=True)], axis=1)
+    groups = groups[:, dense @ groups > MINOR_SHARE]
+    centred = basis - np.einsum("v,svc->sc", dense, basis)[:, None]
+    moments = np.concatenate(
+        [groups[None, :, :], np.einsum("vg,svc->scvg", groups, centred).reshape(-1, *groups.shape)]
+    )
+    rows = moments.transpose(0, 2, 1).reshape(-1, len(dense))
+    return _sparse(chosen, rows[:, chosen], rows @ dense)
 
 
 def ring_keypoint(
@@ -77,7 +82,7 @@ def ring_keypoint(
     joints: Float[np.ndarray, "12 55 3"],
     basis: Float[np.ndarray, "12 vertices 3"],
     weights: Float[np.ndarray, "vertices 55"],
-) -> tuple[Int[np.ndarray, "support"], Float[np.ndarray, "support"]]:
+) -> Support:
     """Non-negative weights on the ring of skin around a joint that give its place in every shape at rest."""
     own = weights[:, [joint, PARENTS[joint]]].sum(1) > 0.9
     distance = np.where(own, np.linalg.norm(basis[0] - joints[0, joint], axis=1), np.inf)
@@ -87,7 +92,7 @@ def ring_keypoint(
     return _sparse(chosen, rows, np.eye(len(rows))[0])
 
 
-def _sparse(chosen: np.ndarray, rows: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sparse(chosen: np.ndarray, rows: np.ndarray, goal: np.ndarray) -> Support:
     solution, _ = nnls(rows, goal, maxiter=100 * len(chosen))
     kept = solution > 1e-9
     return chosen[kept], solution[kept] / solution[kept].sum()
@@ -143,7 +148,7 @@ def hand_components() -> Float[np.ndarray, "2 45 45"]:
 
 
 def keypoint_table(
-    supports: dict[str, tuple[Int[np.ndarray, "support"], Float[np.ndarray, "support"]]],
+    supports: Mapping[str, Support],
 ) -> tuple[Int[np.ndarray, "67 support"], Float[np.ndarray, "67 support"]]:
     """The supports of all `KEYPOINTS` as two arrays, padded with weight 0; neck and mid hip are midpoints of two."""
     supports = dict(supports)
@@ -151,7 +156,7 @@ def keypoint_table(
         left, right = supports[f"left_{pair}"], supports[f"right_{pair}"]
         supports[name] = (np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]]) / 2)
     width = max(len(ids) for ids, _ in supports.values())
-    index, weight = np.zeros((len(KEYPOINTS), width), np.int32), np.zeros((len(KEYPOINTS), width), np.float32)
+    index, weight = np.zeros((len(KEYPOINTS), width), np.int32), np.zeros((len(KEYPOINTS), width))
     for row, name in enumerate(KEYPOINTS):
         ids, values = supports[name]
         index[row, : len(ids)], weight[row, : len(ids)] = ids, values
@@ -174,20 +179,21 @@ def face_landmarks(
     contour does not move with the head's yaw.
     """
     unit, middle = abs(eyes[0, 0]), eyes.mean(0)
-    arc = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    right_eye = np.stack([-1 - 0.45 * np.cos(arc[::2]), 0.2 * np.sin(arc[::2])], 1)
-    right_brow = np.stack([np.linspace(-1.6, -0.35, 5), 0.65 + 0.15 * np.sin(np.linspace(0.3, 2.8, 5))], 1)
-    mouth = np.stack([-0.8 * np.cos(arc), -2.1 + 0.3 * np.sin(arc)], 1)
-    lips = np.stack(
-        [-0.6 * np.cos(arc[[0, 2, 3, 4, 6, 8, 9, 10]]), -2.1 + 0.08 * np.sin(arc[[0, 2, 3, 4, 6, 8, 9, 10]])], 1
-    )
-    bridge = np.stack([np.zeros(4), np.linspace(0, -0.95, 4)], 1)
-    nostrils = np.stack([np.linspace(-0.45, 0.45, 5), -1.3 - 0.1 * np.cos(np.linspace(-1.5, 1.5, 5))], 1)
+
+    def ellipse(centre: tuple[float, float], width: float, height: float, hours: Sequence[int]) -> np.ndarray:
+        turn = np.array(hours) * np.pi / 6
+        return np.stack([centre[0] - width * np.cos(turn), centre[1] + height * np.sin(turn)], 1)
+
     flip = [-1.0, 1.0]
+    eye = ellipse((-1.0, -0.05), 0.45, 0.15, range(0, 12, 2))
+    brow = ellipse((-1.0, 0.6), 0.65, 0.2, range(1, 6))
+    bridge = np.stack([np.zeros(4), np.linspace(0, -0.95, 4)], 1)
+    nostrils = np.stack([np.linspace(-0.45, 0.45, 5), np.full(5, -1.45)], 1)
+    mouth = ellipse((0.0, -2.4), 0.8, 0.3, range(12))
+    lips = ellipse((0.0, -2.4), 0.6, 0.08, (0, 2, 3, 4, 6, 8, 9, 10))
     inner = np.concatenate(
-        [right_brow, (right_brow * flip)[::-1], bridge, nostrils, right_eye,
-         right_eye[[3, 2, 1, 0, 5, 4]] * flip, mouth, lips]
-    )  # fmt: skip
+        [brow, (brow * flip)[::-1], bridge, nostrils, eye, eye[[3, 2, 1, 0, 5, 4]] * flip, mouth, lips]
+    )
     turn = np.linspace(-np.pi / 2, np.pi / 2, 17)
     contour = np.stack([2.2 * np.sin(turn), 0.2 - 3.7 * np.cos(turn) ** 0.8], 1)
     front = np.flatnonzero(vertices[:, 2] > middle[2] - 4 * unit)

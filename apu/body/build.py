@@ -9,38 +9,31 @@ versions give the same arrays. What is free, and what is not: docs/decisions/000
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
 from smplx.vertex_ids import vertex_ids
 
 from apu.body import bake, rig
-from apu.errors import InputError
+from apu.body.accuracy import measure
+from apu.body.model import load_body
+from apu.body.regions import regions_of
+from apu.body.source import ADULT_YEARS, FLIP, JOINT_MIRROR, Anny, Bodies
 from apu.types import HAND_21, mirror_name
 
 NAME = "anny-free"
 MODEL_FILE, KID_FILE = "smplx/SMPLX_NEUTRAL.npz", "smplx_kid_template.npy"
+REGIONS_FILE, RECORD_FILE, SUMS_FILE = "regions.json", "build.json", "SHA256SUMS"
 
 NUM_ADULTS = 300
-ADULT_YEARS = (18.0, 64.0)
 KID_AGE = 0.0125
 """Anny's age of the child template: an infant of about 0.70 m."""
 SHAPE_COLUMNS = 400
 """SMPL-X's layout: 300 shape and 100 expression columns. With fewer, smplx warns and reads expression from shape."""
-_FLIP = np.array([-1.0, 1.0, 1.0])
-
-
-class Bodies(NamedTuple):
-    """N body shapes in the T-pose, each centred on the mean of its vertices."""
-
-    vertices: Float[np.ndarray, "bodies vertices 3"]
-    joints: Float[np.ndarray, "bodies 55 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,64 +48,6 @@ class BuildReport:
     record: Mapping[str, Any]
 
 
-class Anny:
-    """Anny's bodies at rest and in the T-pose, in SMPL-X's axes."""
-
-    def __init__(self) -> None:
-        try:
-            import anny
-        except ImportError as error:
-            raise InputError(
-                "building the body needs Anny: install the extra with `pip install 'apu-review[body]'`"
-            ) from error
-        # Never Anny's own smplx / smpl topologies: they download files for non-commercial use only.
-        self.model = anny.Anny(rig="makehuman", topology="anny", phenotypes="all", phenotype_blendshapes="original")
-        self.bones: Sequence[str] = self.model.bone_labels
-        self.parents = [-1 if parent is None else parent for parent in self.model.bone_parents]
-        self.faces: Int[np.ndarray, "faces 3"] = self.model.get_triangular_faces().numpy()
-        self.joint_of_bone = rig.joint_of_bone(self.bones, self.parents)
-        self.weights = _dense_weights(self.model)
-        coco = anny.KeypointsRegressor.coco(self.model)
-        self.keypoints = dict(zip(coco.labels, coco.regression_weights.numpy(), strict=True))
-        self.mirror = _mirror(self.rest({})[0][0])
-
-    def sample_adults(self, count: int, *, seed: int) -> Float[torch.Tensor, "count phenotypes"]:
-        """Phenotypes of adults, height and weight by age as in the WHO's data (Anny's own distribution)."""
-        from anny.shape_distribution import SimpleShapeDistribution
-
-        years = torch.distributions.Uniform(*torch.tensor(ADULT_YEARS, dtype=self.model.dtype))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            _, phenotypes = SimpleShapeDistribution(self.model, years).sample(count)
-        return torch.stack([phenotypes[label] for label in self.model.phenotype_labels], dim=1)
-
-    def rest(self, phenotypes: torch.Tensor | Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices (N, V, 3) and bone heads (N, B, 3) at Anny's own rest pose."""
-        with torch.no_grad():
-            tensors = self.model.get_tensor_inputs(None, phenotypes, None, None)[1:]
-            rest = self.model.get_rest_model(self.model._get_phenotype_blendshape_coefficients(*tensors))
-        return rig.smplx_axes(rest["rest_vertices"].numpy()), rig.smplx_axes(rest["rest_bone_heads"].numpy())
-
-    def t_posed(self, phenotypes: torch.Tensor | Mapping[str, float]) -> Bodies:
-        """The bodies in the T-pose, exactly mirror-symmetric and centred.
-
-        smplx subtracts the mean of the child template but not of v_template; were the bodies not centred, the 11th
-        beta would also move them.
-        """
-        vertices, joints = [], []
-        for points, heads in zip(*self.rest(phenotypes), strict=True):
-            pose = rig.t_pose(heads, self.bones, self.parents)
-            posed, places = rig.skin(points, heads, pose, self.weights), rig.joint_places(pose, self.bones)
-            posed = (posed + posed[self.mirror] * _FLIP) / 2
-            places = (places + places[_JOINT_MIRROR] * _FLIP) / 2
-            vertices.append(posed - posed.mean(0))
-            joints.append(places - posed.mean(0))
-        return Bodies(np.stack(vertices), np.stack(joints))
-
-
-_JOINT_MIRROR = np.array([rig.JOINTS.index(mirror_name(joint)) for joint in rig.JOINTS])
-
-
 def build_body(out_dir: Path, *, seed: int = 0) -> BuildReport:
     """Build the free body, its child template, checksums and build record.
 
@@ -125,46 +60,80 @@ def build_body(out_dir: Path, *, seed: int = 0) -> BuildReport:
     """
     anny = Anny()
     adults = anny.t_posed(anny.sample_adults(NUM_ADULTS, seed=seed))
-    kid = anny.t_posed({"age": KID_AGE})
-    space, explained = shape_space(adults, kid)
-    weights = _joint_weights(anny)
-    regressor = _symmetric_rows(bake.joint_regressor(space.joints, space.vertices), anny.mirror)
-    supports = _keypoints(anny, space, weights)
-    chosen = surface_points(space.vertices[0], space.joints[0], weights, supports, anny.mirror)
-    correctives, hands = _pose_space(anny, adults)
+    space, explained = shape_space(adults, anny.t_posed({"age": KID_AGE}))
+    supports = _keypoints(anny, space)
+    points = surface_points(space.vertices[0], space.joints[0], anny.joint_weights, supports, anny.mirror)
+    supports |= {name: (np.array([points[point]]), np.ones(1)) for name, point in _TIPS.items()}
+    order = vertex_order(points, len(anny.mirror))
+    arrays: dict[str, Any] = {"apu_name": np.array(NAME)} | _surface(anny, space, order) | _motion(anny, space, order)
+    arrays |= _landmarks(arrays["v_template"], arrays["f"], space.joints[0]) | _keypoint_arrays(supports, order)
+    kid_template = _float32((space.vertices[0] + space.vertices[11])[order])
 
-    order = vertex_order(chosen, len(weights))
-    new_id = np.argsort(order)
-    supports |= {name: (np.array([chosen[point]]), np.ones(1)) for name, point in _TIP_KEYPOINTS.items()}
-    index, weight = bake.keypoint_table({name: (new_id[ids], values) for name, (ids, values) in supports.items()})
-    template, faces = space.vertices[0][order].astype(np.float32), new_id[anny.faces].astype(np.int32)
-    inner, contour = bake.face_landmarks(template, faces, space.joints[0, 23:25])
+    out = Path(out_dir)
+    (out / MODEL_FILE).parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(out / MODEL_FILE, **arrays)
+    np.save(out / KID_FILE, kid_template)
+    record = {
+        "name": NAME,
+        "seed": seed,
+        "versions": {name: importlib.metadata.version(name) for name in ("anny", "numpy", "scipy", "smplx", "torch")},
+        "recipe": {
+            "adults": NUM_ADULTS,
+            "adult_years": ADULT_YEARS,
+            "kid_age": KID_AGE,
+            "explained_variance": explained,
+        },
+        "measured": measure(anny, out / MODEL_FILE, out / KID_FILE, order, seed=seed),
+    }
+    return _finish(out, record)
+
+
+def _surface(anny: Anny, space: Bodies, order: Int[np.ndarray, "vertices"]) -> dict[str, np.ndarray]:
     shapedirs = np.zeros((len(order), 3, SHAPE_COLUMNS), np.float32)
-    shapedirs[:, :, :10] = np.moveaxis(space.vertices[1:11], 0, 2)[order]
+    shapedirs[:, :, :10] = _float32(np.moveaxis(space.vertices[1:11], 0, 2)[order])
+    return {
+        "v_template": _float32(space.vertices[0][order]),
+        "f": np.argsort(order)[anny.faces].astype(np.int32),
+        "anny_vertex": order.astype(np.int32),
+        "shapedirs": shapedirs,
+    }
+
+
+def _motion(anny: Anny, space: Bodies, order: Int[np.ndarray, "vertices"]) -> dict[str, np.ndarray]:
+    regressor = bake.joint_regressor(space.joints, space.vertices)
+    regressor = (regressor + regressor[JOINT_MIRROR][:, anny.mirror]) / 2
+    correctives, hands = _pose_space(anny)
     hand_basis = bake.hand_components()
     arrays = {
-        "v_template": template,
-        "f": faces,
-        "shapedirs": shapedirs,
-        "posedirs": correctives[order].astype(np.float32),
-        "weights": weights[order].astype(np.float32),
-        "J_regressor": regressor[:, order].astype(np.float32),
-        "kintree_table": np.array([rig.PARENTS, range(len(rig.JOINTS))], np.int32),
-        "hands_meanl": hands[0].astype(np.float32),
-        "hands_meanr": hands[1].astype(np.float32),
-        "hands_componentsl": hand_basis[0].astype(np.float32),
-        "hands_componentsr": hand_basis[1].astype(np.float32),
+        "posedirs": correctives[order],
+        "weights": anny.joint_weights[order],
+        "J_regressor": regressor[:, order],
+        "hands_meanl": hands[0],
+        "hands_meanr": hands[1],
+        "hands_componentsl": hand_basis[0],
+        "hands_componentsr": hand_basis[1],
+    }
+    tree = np.array([rig.PARENTS, range(len(rig.JOINTS))], np.int32)
+    return {name: _float32(array) for name, array in arrays.items()} | {"kintree_table": tree}
+
+
+def _landmarks(vertices: np.ndarray, faces: np.ndarray, joints: Float[np.ndarray, "55 3"]) -> dict[str, np.ndarray]:
+    inner, contour = bake.face_landmarks(
+        vertices, faces, joints[[rig.JOINTS.index(f"{s}_eye") for s in ("left", "right")]]
+    )
+    yaws = 79  # SMPL-X's table of contours by the head's yaw; here they are all alike
+    return {
         "lmk_faces_idx": inner,
         "lmk_bary_coords": np.full((len(inner), 3), 1 / 3),
-        "dynamic_lmk_faces_idx": np.tile(contour, (79, 1)),
-        "dynamic_lmk_bary_coords": np.full((79, len(contour), 3), 1 / 3),
-        "keypoint_index": index,
-        "keypoint_weight": weight,
-        "apu_name": np.array(NAME),
+        "dynamic_lmk_faces_idx": np.tile(contour, (yaws, 1)),
+        "dynamic_lmk_bary_coords": np.full((yaws, len(contour), 3), 1 / 3),
     }
-    kid_template = (space.vertices[0] + space.vertices[11])[order].astype(np.float32)
-    record = {"name": NAME, "seed": seed, "versions": _versions(), "explained_variance": explained}
-    return _write(Path(out_dir), arrays, kid_template, record)
+
+
+def _keypoint_arrays(supports: Mapping[str, bake.Support], order: Int[np.ndarray, "vertices"]) -> dict[str, np.ndarray]:
+    new_id = np.argsort(order)
+    index, weight = bake.keypoint_table({name: (new_id[ids], values) for name, (ids, values) in supports.items()})
+    return {"keypoint_index": index, "keypoint_weight": _float32(weight)}
 
 
 def shape_space(adults: Bodies, kid: Bodies) -> tuple[Bodies, float]:
@@ -189,14 +158,14 @@ def shape_space(adults: Bodies, kid: Bodies) -> tuple[Bodies, float]:
     return space, float((values[:10] ** 2).sum() / (values**2).sum())
 
 
-_TIP_KEYPOINTS = {f"{side}_{finger}_tip": f"{side[0]}{finger}" for side in ("left", "right") for finger in rig.FINGERS}
+_TIPS = {f"{side}_{finger}_tip": f"{side[0]}{finger}" for side in ("left", "right") for finger in rig.FINGERS}
 
 
 def surface_points(
     vertices: Float[np.ndarray, "vertices 3"],
     joints: Float[np.ndarray, "55 3"],
     weights: Float[np.ndarray, "vertices 55"],
-    keypoints: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    keypoints: Mapping[str, bake.Support],
     mirror: Int[np.ndarray, "vertices"],
 ) -> dict[str, int]:
     """The vertices that smplx's 21 hard-coded surface points shall be: nose, eyes, ears, fingertips, toes, heels."""
@@ -243,52 +212,25 @@ def vertex_order(points: Mapping[str, int], count: int) -> Int[np.ndarray, "vert
     return order
 
 
-def _dense_weights(model: Any) -> Float[np.ndarray, "vertices bones"]:
-    ids, values = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
-    weights = np.zeros((len(ids), model.bone_count))
-    np.add.at(weights, (np.arange(len(ids))[:, None], ids), values)
-    return weights / weights.sum(1, keepdims=True)
-
-
-def _mirror(vertices: Float[np.ndarray, "vertices 3"]) -> Int[np.ndarray, "vertices"]:
-    """The vertex opposite to each; Anny is symmetric to some micrometres."""
-    distance, mirror = cKDTree(vertices).query(vertices * _FLIP)
-    if distance.max() > 1e-4 or (mirror[mirror] != np.arange(len(mirror))).any():
-        raise RuntimeError(f"Anny's mesh is not mirror-symmetric (off by {distance.max():.4f} m)")
-    return mirror
-
-
-def _joint_weights(anny: Anny) -> Float[np.ndarray, "vertices 55"]:
-    weights = np.zeros((len(anny.weights), len(rig.JOINTS)))
-    np.add.at(weights.T, anny.joint_of_bone, anny.weights.T)
-    return (weights + weights[anny.mirror][:, _JOINT_MIRROR]) / 2
-
-
-def _symmetric_rows(regressor: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    return (regressor + regressor[_JOINT_MIRROR][:, mirror]) / 2
-
-
-def _keypoints(
-    anny: Anny, space: Bodies, weights: Float[np.ndarray, "vertices 55"]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _keypoints(anny: Anny, space: Bodies) -> dict[str, bake.Support]:
     """Anny's COCO and foot keypoints and the finger joints; the right side mirrors the left."""
     supports = {}
     for name, dense in anny.keypoints.items():
         if not name.startswith("right_"):
             symmetric = dense / 2 + anny.keypoints[mirror_name(name)][anny.mirror] / 2
-            supports[name] = bake.sparse_keypoint(symmetric, space.vertices, weights)
+            supports[name] = bake.sparse_keypoint(symmetric, space.vertices, anny.joint_weights)
     ids, values = supports["nose"]
     supports["nose"] = (np.concatenate([ids, anny.mirror[ids]]), np.concatenate([values, values]) / 2)
     supports["left_wrist_root"] = supports["left_wrist"]
     for name in HAND_21[1:]:
         if not name.endswith("_tip"):
             joint = bake.hand_joint("left", name)
-            supports[f"left_{name}"] = bake.ring_keypoint(joint, space.joints, space.vertices, weights)
+            supports[f"left_{name}"] = bake.ring_keypoint(joint, space.joints, space.vertices, anny.joint_weights)
     mirrored = {mirror_name(n): (anny.mirror[ids], v) for n, (ids, v) in supports.items() if n.startswith("left_")}
     return supports | mirrored
 
 
-def _pose_space(anny: Anny, adults: Bodies) -> tuple[np.ndarray, np.ndarray]:
+def _pose_space(anny: Anny) -> tuple[np.ndarray, np.ndarray]:
     """Pose correctives (V, 3, 486) and relaxed hands (2, 45), both of Anny's average body."""
     (points,), (heads,) = anny.rest({"age": 2 / 3})
     pose = rig.t_pose(heads, anny.bones, anny.parents)
@@ -298,21 +240,28 @@ def _pose_space(anny: Anny, adults: Bodies) -> tuple[np.ndarray, np.ndarray]:
         own = np.flatnonzero(anny.weights[:, bone])
         moved = (points[own] - heads[bone]) @ pose.rotations[bone].T + pose.heads[bone]
         shift[own, joint] += anny.weights[own, bone, None] * (moved - posed[own])
-    shift = (shift + shift[anny.mirror][:, _JOINT_MIRROR] * _FLIP) / 2
+    shift = (shift + shift[anny.mirror][:, JOINT_MIRROR] * FLIP) / 2
     bone_of_joint = [int(np.flatnonzero(anny.joint_of_bone == joint)[0]) for joint in range(len(rig.JOINTS))]
     return bake.pose_correctives(shift), bake.relaxed_hands(pose.rotations[bone_of_joint])
 
 
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("anny", "numpy", "scipy", "smplx", "torch")}
+def _float32(array: np.ndarray) -> np.ndarray:
+    """Single precision on a grid of 1e-7, so that the order of a machine's sums does not show in the file."""
+    return array.round(7).astype(np.float32)
 
 
-def _write(out: Path, arrays: Mapping[str, np.ndarray], kid: np.ndarray, record: dict[str, Any]) -> BuildReport:
-    (out / MODEL_FILE).parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(out / MODEL_FILE, **arrays)
-    np.save(out / KID_FILE, kid)
-    (out / "build.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    files = (MODEL_FILE, KID_FILE, "build.json")
+def _finish(out: Path, record: dict[str, Any]) -> BuildReport:
+    """Write the regions, the record and the checksums next to the model."""
+    regions = regions_of(load_body(out / MODEL_FILE, kid_template=out / KID_FILE))
+    table = {
+        "names": regions.names,
+        "mirror": regions.mirror,
+        "parts": {str(part): ids for part, ids in regions.parts.items()},
+        "vertices": [ids.tolist() for ids in regions.vertices],
+    }
+    (out / REGIONS_FILE).write_text(json.dumps(table, separators=(",", ":")) + "\n", encoding="utf-8")
+    (out / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    files = (MODEL_FILE, KID_FILE, REGIONS_FILE, RECORD_FILE)
     sums = [f"{hashlib.sha256((out / name).read_bytes()).hexdigest()}  {name}\n" for name in files]
-    (out / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
-    return BuildReport((*files, "SHA256SUMS"), record)
+    (out / SUMS_FILE).write_text("".join(sums), encoding="utf-8")
+    return BuildReport((*files, SUMS_FILE), record)

@@ -2,7 +2,7 @@
 
 Seventy-five regions: 37 on each side and the middle of the face. They are defined by a rule on skinning weights and
 T-pose geometry, so every model in SMPL-X's layout has them, whatever its vertices; the free body's are also stored
-(assets/body/regions.npz). Users' `contact_regions.json` (FlickrCI3D's 75 regions of SMPL-X) gives the same type.
+(assets/body/regions.json). Users' `contact_regions.json` (FlickrCI3D's 75 regions of SMPL-X) gives the same type.
 
 Everything is decided on the left half: a right vertex is judged by its mirror image, which makes the regions exactly
 as symmetric as the body is. A vertex on the midline belongs to both sides.
@@ -10,8 +10,10 @@ as symmetric as the body is. A vertex on the midline belongs to both sides.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -70,8 +72,8 @@ class Regions:
     """
 
     names: tuple[str, ...]
-    vertices: tuple[Int[np.ndarray, "region_vertices"], ...]
-    faces: tuple[Int[np.ndarray, "region_faces"], ...]
+    vertices: tuple[Int[np.ndarray, "_"], ...]
+    faces: tuple[Int[np.ndarray, "_"], ...]
     mirror: tuple[int, ...]
     parts: Mapping[BodyPart, tuple[int, ...]]
 
@@ -103,7 +105,7 @@ def regions_of(body: BodyModel) -> Regions:
     Raises:
         FormatError: the body's contact_regions.json does not hold 75 lists of faces of this body.
     """
-    model = body.smplx
+    model: Any = body.smplx
     vertices, weights = model.v_template.cpu().numpy(), model.lbs_weights.cpu().numpy()
     joints = (model.J_regressor @ model.v_template).cpu().numpy()
     if body.contact_regions is None:
@@ -216,11 +218,11 @@ def _parts(ids: Mapping[str, tuple[int, ...]]) -> Mapping[BodyPart, tuple[int, .
 
 
 def _region_of_face(labels: np.ndarray, left: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The region most of a face's corners lie in; ties go to the first corner, sides to the face's off-midline corners."""
-    corners = labels[faces]
+    """The region most of a face's corners lie in; of three different ones the first by name."""
+    corners = np.sort(labels[faces], axis=1)
     base = np.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0])
     side = np.where(left[faces].all(1), "left_", "right_")
-    names = np.where(base == CENTRAL, CENTRAL, np.char.add(side, base.astype(str)))
+    names = np.where(base == CENTRAL, CENTRAL, np.char.add(side, base))
     index = {name: region for region, name in enumerate(NAMES)}
     return np.array([index[name] for name in names.tolist()])
 
@@ -316,7 +318,7 @@ def _kind(share: np.ndarray) -> np.ndarray:
 def _along(points: np.ndarray, chain: tuple[np.ndarray, ...]) -> np.ndarray:
     """Place along a chain of joints: 0 at the first, 1 at the second, ..., beyond both ends continued."""
     reach = np.zeros(len(points))
-    for bone, (start, end) in enumerate(zip(chain, chain[1:], strict=False)):
+    for bone, (start, end) in enumerate(pairwise(chain)):
         axis = end - start
         share = (points - start) @ axis / (axis @ axis)
         reach += np.clip(share, 0 if bone else None, 1 if bone < len(chain) - 2 else None)
@@ -394,7 +396,8 @@ def _torso(points: np.ndarray, _share: np.ndarray, at: Mapping[str, np.ndarray])
     front = np.array(["belly", "belly", "stomach", "chest"])[height]
     side = np.array(["hip", "waist", "waist", "ribs"])[height]
     back = np.array(["buttock", "lower_back", "lower_back", "upper_back"])[height]
-    width = np.where(level > 1, 0.0, _RULE.side)  # beside the neck there is only a front and a back
+    # Beside the neck and between the legs there is only a front and a back.
+    width = np.where((level < 0) | (level > 1), 0.0, _RULE.side)
     labels = np.where(angle > width, front, np.where(angle < -width, back, side))
     near = np.linalg.norm(points - shoulder, axis=1) < _RULE.shoulder_radius * np.linalg.norm(elbow - shoulder)
     top = (level > 1) & (points[:, 0] > shoulder[0] / 2)
@@ -402,13 +405,12 @@ def _torso(points: np.ndarray, _share: np.ndarray, at: Mapping[str, np.ndarray])
 
 
 def _head(points: np.ndarray, _share: np.ndarray, at: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Face, side and back about the vertical axis of the head; nose, mouth and chin are the face's middle."""
+    """Face, side and back about the vertical axis of the head; nose, mouth, throat and chin are the face's middle."""
     eye = at["left_eye"]
-    centre = np.array([0.0, 0.0, (points[:, 2].min() + points[:, 2].max()) / 2])
-    angle = np.arctan2(points[:, 0], points[:, 2] - centre[2])
+    forward = points[:, 2] - (points[:, 2].min() + points[:, 2].max()) / 2
+    angle = np.arctan2(points[:, 0], forward)
     up = (points[:, 1] - eye[1]) / eye[0]
-    side = np.where(angle < _RULE.head_side, "head_side", "head_back")
-    side = np.where(up > _RULE.brow, "head_back", side)
-    face = (angle < _RULE.face) & (up < _RULE.brow)
-    middle = (points[:, 0] < _RULE.middle * eye[0]) & (up < 0)
-    return np.where(face, np.where(middle, CENTRAL, "face"), side)
+    labels = np.where(angle < _RULE.face, "face", np.where(angle < _RULE.head_side, "head_side", "head_back"))
+    labels = np.where(up > _RULE.brow, "head_back", labels)
+    middle = (points[:, 0] < _RULE.middle * eye[0]) & (up < 0) & (forward > -eye[0])
+    return np.where(middle, CENTRAL, labels)
