@@ -79,12 +79,12 @@ def gather(
     def look(path: Path) -> Gathered | Skipped:
         files = {kind: of_stem[path.stem] for kind, of_stem in kinds.items() if path.stem in of_stem}
         try:
+            image = read_image(path)
             _check_unique(path, twins[path.stem], archives[path.stem])
             if not files:
                 raise InputError(f"{path.name} has no keypoints: {path.stem}_keypoints.json is not in {keypoints}")
             if archives[path.stem]:
                 files["meshes"] = archives[path.stem][0]
-            image = read_image(path)
             people = read_people(path.name, (image.width, image.height), files, body=body)
             _check_two(path, people)
         except InputError as error:

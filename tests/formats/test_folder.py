@@ -140,6 +140,7 @@ def text(name, content):
         (text("bad_keypoints.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}'), "person 1 has 2 numbers"),
         (text("bad.png", "text"), "bad.png is not a JPEG, PNG or WebP image"),
         (lambda folder: bomb(folder / "bad.png"), "bad.png has more than 50 million pixels"),
+        (text("bad.jpg", "text"), "bad.jpg is not a JPEG, PNG or WebP image"),
         (text("bad.jpg", "text"), "bad.jpg and bad.png share one stem"),
         (text("bad_2.npz", "text"), "bad.png has 2 mesh files"),
     ],
