@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from apu.body import rig
 from apu.body.source import Anny
+from apu.types import KEYPOINTS
 
 NUM_POSED, NUM_POSES = 8, 20
 POSE_SIGMA = 0.4
@@ -41,27 +42,37 @@ def measure(anny: Anny, model_file: Path, kid_template: Path, order: np.ndarray,
         vertices, joints = _rest(model, betas)
         report |= _summary(f"shape_{name}", vertices - bodies.vertices[:, order])
         report |= _summary(f"rest_joints_{name}", joints - bodies.joints)
-    report |= _posed_errors(anny, model, adults[:NUM_POSED], order, seed)
+    with np.load(model_file) as file:
+        sparse = np.zeros((len(KEYPOINTS), len(order)))
+        np.add.at(sparse, (np.arange(len(KEYPOINTS))[:, None], file["keypoint_index"]), file["keypoint_weight"])
+    report |= _posed_errors(anny, model, adults[:NUM_POSED], order, sparse, seed)
     heights = [float(np.ptp(_rest(model, _only(10, kid))[0][0, :, 1])) for kid in (0.0, 0.25, 0.5, 0.75, 1.0)]
     report |= {f"height_m_kid_{kid}": round(h, 3) for kid, h in zip((0, 25, 50, 75, 100), heights, strict=True)}
     tall = float(np.ptp(_rest(model, _only(0, 1.0))[0][0, :, 1]))
     return report | {"height_m_per_first_beta": round(tall - heights[0], 3)}
 
 
-def _posed_errors(anny: Anny, model: Any, people: torch.Tensor, order: np.ndarray, seed: int) -> dict[str, float]:
+def _posed_errors(
+    anny: Anny, model: Any, people: torch.Tensor, order: np.ndarray, sparse: np.ndarray, seed: int
+) -> dict[str, float]:
+    """In random poses: surface and joints against Anny's, sparse keypoints against dense ones on the same surface."""
     rng = np.random.default_rng(seed)
     betas = fit_betas(model, anny.t_posed(people).vertices[:, order], kid=False)
     hands = torch.cat([model.left_hand_mean, model.right_hand_mean]).numpy().reshape(30, 3)
-    surface, joints = [], []
+    thinned = np.stack([dense[order] - sparse[KEYPOINTS.index(name)] for name, dense in anny.keypoints.items()])
+    surface, joints, keypoints = [], [], []
     for points, heads, beta in zip(*anny.rest(people), betas, strict=True):
         for _ in range(NUM_POSES):
             body = rng.normal(0, POSE_SIGMA, (21, 3))
             full = np.concatenate([np.zeros((1, 3)), body, np.zeros((3, 3)), hands])
             want = anny_posed(anny, points, heads, Rotation.from_rotvec(full).as_matrix())
             out = model(betas=beta[None], body_pose=torch.tensor(body, dtype=torch.float32).reshape(1, -1))
-            surface.append(out.vertices[0].numpy() - want[0][order])
+            vertices = out.vertices[0].numpy()
+            surface.append(vertices - want[0][order])
             joints.append(out.joints[0, :55].numpy() - want[1])
-    return _summary("posed_surface", np.stack(surface)) | _summary("posed_joints", np.stack(joints))
+            keypoints.append(thinned @ vertices)
+    named = {"posed_surface": surface, "posed_joints": joints, "posed_sparse_keypoints": keypoints}
+    return {key: value for name, errors in named.items() for key, value in _summary(name, np.stack(errors)).items()}
 
 
 def anny_posed(
