@@ -88,7 +88,7 @@ class FitOptions:
     assignment: str = "smaller"
     kick_depth: float = 0.008
     kicks: int = 4
-    max_seconds: float = 10.0
+    max_seconds: float = 20.0
     reprojection_limit: float = 20.0
 
     def __post_init__(self) -> None:

@@ -1,0 +1,78 @@
+"""The method on one page (APU, figure 2): propose, ask, denoise, unite, filter.
+
+The review app runs the same steps one by one, with people in between (`app.steps`); this is the whole of them for
+programs that work without a workspace.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+from apu import denoise as denoiser
+from apu.ask import Asker, load_prompt, question_of
+from apu.body.model import BodyModel
+from apu.fit import FitOptions, FitProgress, fit_pair
+from apu.formats.people import People
+from apu.propose import ProposeOptions, propose
+from apu.types import Contact, ContactAnswer, FitResult, PairObservation
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reconstruction:
+    """One pair from photograph to meshes.
+
+    Attributes:
+        answer: what the asker said. checks: what the keypoints say of its sides. fit: `.kept` is the filter's verdict.
+    """
+
+    observation: PairObservation
+    answer: ContactAnswer
+    checks: tuple[denoiser.SideCheck, ...]
+    fit: FitResult
+
+
+def reconstruct(
+    photograph: UInt8[np.ndarray, "height width 3"],
+    people: People,
+    asker: Asker,
+    body: BodyModel,
+    *,
+    image: str,
+    action: str = "",
+    propose_options: ProposeOptions | None = None,
+    fit_options: FitOptions | None = None,
+) -> Iterator[Reconstruction]:
+    """Meshes of every pair of people in contact in one photograph.
+
+    Args:
+        photograph: RGB. people: its keypoints, first meshes and camera (`apu.formats.people.read_people`).
+        asker: where do they touch? body: to fit. image: file name. action: the data's own label, if any.
+
+    Raises:
+        AnswerError: the asker gave no usable answer. FitError: a pair cannot be fitted.
+    """
+    prompt = load_prompt()
+    proposals = propose(
+        people.keypoints, people.estimate, people.camera, image=image, action=action, options=propose_options
+    )
+    for pair in proposals.pairs:
+        answer = asker(question_of(pair, photograph, prompt))
+        checks = denoiser.denoise(answer.contacts, pair.keypoints)
+        fit = unite(pair, denoiser.apply(checks), body, options=fit_options)
+        yield Reconstruction(observation=pair, answer=answer, checks=checks, fit=fit)
+
+
+def unite(
+    pair: PairObservation,
+    contacts: tuple[Contact, ...],
+    body: BodyModel,
+    *,
+    options: FitOptions | None = None,
+    progress: Callable[[FitProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Fit a pair to contacts weighed by the keypoints (W of the soft contact loss)."""
+    weighed = denoiser.weigh(contacts, pair.keypoints)
+    return fit_pair(pair, weighed, body, options=options, progress=progress, cancelled=cancelled)
