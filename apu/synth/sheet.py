@@ -1,0 +1,42 @@
+"""A contact sheet of the shipped scenes: ``python -m apu.synth.sheet OUT.png [SCENE ...]``."""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from apu.body.model import BodyModel, load_body
+from apu.render import view
+from apu.synth.paint import photograph
+from apu.synth.scene import Scene, load_scenes
+
+_TILE = 240
+
+
+def sheet(scenes: list[Scene], body: BodyModel, *, columns: int = 2) -> UInt8[np.ndarray, "height width 3"]:
+    """Every scene as its photograph, then from the front, the side and above."""
+    strips = [_strip(scene, body) for scene in scenes]
+    strips += [np.full_like(strips[0], 255)] * (-len(strips) % columns)
+    return np.vstack([np.hstack(strips[i : i + columns]) for i in range(0, len(strips), columns)])
+
+
+def _strip(scene: Scene, body: BodyModel) -> UInt8[np.ndarray, "height width 3"]:
+    vertices = body.forward(scene.params).vertices
+    picture = photograph(vertices, scene.recipe, body)
+    picture = cv2.resize(picture, (_TILE * picture.shape[1] // picture.shape[0], _TILE), interpolation=cv2.INTER_AREA)
+    views = [view(vertices, body.faces, direction, (_TILE, _TILE)) for direction in ("front", "side", "top")]
+    strip = np.ascontiguousarray(np.hstack([picture, *views]))
+    cv2.putText(strip, scene.recipe.interaction, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA)
+    return strip
+
+
+def main(out: Path, names: list[str]) -> None:
+    """Write the sheet of all scenes, or of the named ones."""
+    picture = sheet(load_scenes(names or None), load_body())
+    cv2.imwrite(str(out), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
