@@ -94,8 +94,10 @@ class Pictures:
             FitError: a pair has no first guess.
             InputError: a running job has no preview (any more).
         """
-        draw = lambda: self._draw(self._scene(meshes), picture)  # noqa: E731
-        return draw() if meshes.source is Source.JOB else self._keep(f"{meshes.name}-{picture}.webp", draw)
+        if meshes.source is Source.JOB:
+            with self._drawing:
+                return self._draw(self._scene(meshes), picture)
+        return self._keep(f"{meshes.name}-{picture}.webp", lambda: self._draw(self._scene(meshes), picture))
 
     def glb(self, meshes: Meshes) -> Path:
         """The meshes as a GLB file with lit contact regions and rods across open gaps; errors as `picture`."""

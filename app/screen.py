@@ -114,8 +114,8 @@ def job_screen(job: JobRecord | None) -> Json | None:
     sentences = {
         "queued": "Waiting for the fit worker.",
         "running": f"Stage {progress['stage']}, step {step}." if step is not None else "Starting.",
-        "failed": job.error,
-        "cancelled": "Stopped; the last fit stands.",
+        "failed": f"The fit failed: {job.error.rstrip('.')}.",
+        "cancelled": "Stopped.",
     }
     live = Meshes(pair=job.pair, source=Source.JOB, number=job.id) if job.preview else None
     return {
@@ -301,8 +301,6 @@ def _conflict(kind: str) -> str:
 def _fit_sentence(fit: FitRecord | None, job: JobRecord | None, worker: str, record: PairRecord) -> str:
     if worker:
         return worker
-    if job and job.state == "failed":
-        return job.error
     if fit is None:
         return "Not fitted yet: the meshes are the first guess."
     if fit.stale:

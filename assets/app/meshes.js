@@ -18,27 +18,25 @@ export function mountHead(root) {
 
 export function mountStills(root) {
   const strip = h("div", {class: "stills"});
-  const large = h("button", {type: "button", class: "large", "data-act": "orbit", title: "Back to the 3D view"}, h("img", {alt: ""}), h("span", {class: "caption"}));
+  const large = h("button", {type: "button", class: "large", "data-act": "orbit", title: "Back to the 3D view"}, h("img", {alt: "The meshes, larger"}), h("span", {class: "caption"}));
   const empty = h("p", {class: "sentence"});
   root.replaceChildren(h("section", {class: "panel stills-panel", "aria-label": "Still views"}, large, empty, strip));
   for (const [view, label, key] of STILLS)
     strip.append(h("button", {type: "button", class: "still", "data-act": view, "data-view": view, title: `${label} view, larger`},
       h("img", {alt: `The meshes from the ${view}`}), h("span", {class: "caption"}, label, h("kbd", {}, key))));
   return ({screen: {pair}, mesh, live, view}) => {
-    const urls = live?.stills ?? (mesh === "start" ? null : pair?.fit.stills) ?? pair?.start.stills ?? {};
+    const still = (mesh === "start" ? null : pair?.fit.stills) ?? pair?.start.stills ?? {};
     for (const node of strip.children) {
-      show(node.querySelector("img"), urls[node.dataset.view]);
+      show(node.querySelector("img"), still[node.dataset.view]);
       node.setAttribute("aria-pressed", String(view === node.dataset.view));
     }
-    const shown = view === "orbit" && live?.stills ? "side" : view; // the 3D viewer keeps its last mesh while a fit runs
-    large.hidden = !urls[shown];
-    if (urls[shown]) {
-      show(large.querySelector("img"), urls[shown]);
-      large.querySelector("img").alt = `The meshes, ${shown} view`;
-      replace(large.querySelector(".caption"), ...(live?.stills ? ["the fit as it runs"] : ["back to 3D", h("kbd", {}, "⇧1")]));
-    }
-    strip.hidden = !urls.front;
-    empty.hidden = Boolean(urls.front);
+    // The 3D viewer and the strip keep their last meshes while a fit runs; it is watched in the large view.
+    const shown = live?.stills ? live.stills[view === "orbit" ? "side" : view] : still[view];
+    large.hidden = !shown;
+    show(large.querySelector("img"), shown);
+    replace(large.querySelector(".caption"), ...(live?.stills ? ["the fit as it runs"] : ["back to 3D", h("kbd", {}, "⇧1")]));
+    strip.hidden = !still.front;
+    empty.hidden = Boolean(still.front);
     replace(empty, pair?.noMesh ?? "");
   };
 }

@@ -1,38 +1,36 @@
 // Pictures that change while one looks: the old one stays until the new one is there, and the newest wins.
 
+const states = new WeakMap(); // element -> {wanted, shown, loading}
+
 const base = (url) => url?.split("?")[0];
 
 /** Show the picture at `url` in an `img` or an SVG `image`; null empties it. */
 export function show(node, url) {
-  node.wanted = url ?? null;
-  if (!url) empty(node);
-  else if (!node.loading) load(node);
+  if (!states.has(node)) states.set(node, {wanted: null, shown: null, loading: false});
+  const state = states.get(node);
+  state.wanted = url ?? null;
+  if (!url) fill(node, state, null);
+  else if (!state.loading) load(node, state);
 }
 
-async function load(node) {
-  node.loading = true;
-  while (node.wanted && node.wanted !== node.shown) {
-    const url = node.wanted;
+async function load(node, state) {
+  state.loading = true;
+  while (state.wanted && state.wanted !== state.shown) {
+    const url = state.wanted;
     const picture = new Image();
     picture.src = url;
     const arrived = await picture.decode().then(() => true, () => false);
-    // A running fit draws faster than pictures come: a late one is still worth showing, unless other meshes are asked for.
-    if (arrived && base(node.wanted) === base(url)) fill(node, url);
-    else if (!arrived && node.wanted === url) empty(node, url);
+    // A running fit moves on before its pictures come: a late one is worth showing, but not that of other meshes.
+    if (arrived && base(state.wanted) === base(url)) fill(node, state, url);
+    else if (!arrived && state.wanted === url) state.shown = url;
   }
-  node.loading = false;
+  state.loading = false;
 }
 
-function fill(node, url) {
-  node.shown = url;
-  node.setAttribute(attribute(node), url);
-  node.toggleAttribute("hidden", false);
+function fill(node, state, url) {
+  state.shown = url;
+  const name = node.nodeName === "image" ? "href" : "src";
+  if (url) node.setAttribute(name, url);
+  else node.removeAttribute(name);
+  node.toggleAttribute("hidden", !url);
 }
-
-function empty(node, shown = null) {
-  node.shown = shown;
-  node.removeAttribute(attribute(node));
-  node.toggleAttribute("hidden", true);
-}
-
-const attribute = (node) => (node.nodeName === "image" ? "href" : "src");

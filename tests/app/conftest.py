@@ -1,17 +1,21 @@
 """A small simulated workspace, a running server and a real Chromium for the tests of the page."""
 
+import asyncio
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from app.server import create_app
@@ -125,10 +129,19 @@ def make_workspace(body: BodyModel, tmp_path_factory: pytest.TempPathFactory) ->
     return make
 
 
+def make_app(path: Path, **options: Any) -> FastAPI:
+    """The application, made inside an event loop: elsewhere Gradio opens loops of its own and never closes them."""
+
+    async def make() -> FastAPI:
+        return create_app(path, curator="tester", device="cpu", **options)
+
+    with ThreadPoolExecutor(1) as aside:  # Playwright keeps a loop running in the tests' own thread
+        return aside.submit(lambda: asyncio.run(make())).result()
+
+
 @contextmanager
-def serving(path: Path, *, worker: bool = True) -> Iterator[str]:
-    """The address of a server for a workspace."""
-    app = create_app(path, curator="tester", device="cpu", worker=worker)
+def serving(app: FastAPI) -> Iterator[str]:
+    """The address of a server that runs in a thread."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -144,7 +157,7 @@ def serving(path: Path, *, worker: bool = True) -> Iterator[str]:
 def serve() -> Iterator[Callable[..., str]]:
     """Starts servers for workspaces and gives their addresses."""
     with ExitStack() as servers:
-        yield lambda path, **options: servers.enter_context(serving(path, **options))
+        yield lambda path, **options: servers.enter_context(serving(make_app(path, **options)))
 
 
 def until(ready: Callable[[], object], what: str, *, seconds: float = 60) -> None:

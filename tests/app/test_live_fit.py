@@ -1,0 +1,92 @@
+"""Watching a fit: the test plays the worker, so that every state can be looked at."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.worker import preview_bytes
+from review_db import JobRecord, Workspace
+
+from .conftest import standing
+
+pytestmark = pytest.mark.browser
+
+
+def beat(workspace: Workspace, job: JobRecord, step: int) -> bool:
+    """What a worker says after a step."""
+    terms = {"contact": [3.0, 2.0, 1.0][:step], "keypoints": [1.0, 0.5, 0.2][:step]}
+    progress = {"stage": 1, "step": step, "fraction": step / 4, "terms": terms}
+    preview = (".npz", preview_bytes(standing(depth=0.2 - step / 20)))
+    return workspace.jobs.heartbeat(job.id, "test", progress=progress, preview=preview)
+
+
+def test_a_running_fit_is_seen_survives_a_reload_and_can_be_cancelled(
+    make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    path = make_workspace(1)
+    url = serve(path, worker=False)
+    with Workspace.open(path) as workspace:
+        page = visit(f"{url}/?pair=1")
+        said = page.locator(".fit .words [role=status]")
+        page.get_by_role("button", name="Fit ⏎").click()
+        expect(said).to_have_text("Waiting for the fit worker.")
+
+        job = workspace.jobs.claim("test")
+        assert job is not None
+        assert beat(workspace, job, 1)
+        expect(page.locator("image.mesh[href*='job/1/overlay?step=1']")).to_have_count(1)
+        expect(said).to_have_text("Stage 1, step 1.")
+        assert beat(workspace, job, 3)
+        expect(page.locator("image.mesh[href*='job/1/overlay?step=3']")).to_have_count(1)
+        expect(page.locator(".large img[src*='job/1/side?step=3']")).to_be_visible()
+        expect(page.locator(".curve")).to_have_count(2)
+
+        page.reload()
+        expect(page.locator("image.mesh[href*='job/1/overlay?step=3']")).to_have_count(1)
+
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Stopping …")).to_be_disabled()
+        assert not beat(workspace, job, 4)
+        workspace.jobs.stopped(job.id, "test")
+        expect(said).to_have_text("Stopped.")
+        expect(page.locator("image.mesh[href*='guess']")).to_have_count(1)
+        assert workspace.pair(1).fits == ()
+
+
+def test_a_failed_fit_says_why_and_can_be_asked_for_again(
+    make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    path = make_workspace(1)
+    url = serve(path, worker=False)
+    with Workspace.open(path) as workspace:
+        page = visit(f"{url}/?pair=1")
+        page.get_by_role("button", name="Fit ⏎").click()
+        expect(page.get_by_role("button", name="Cancel Esc")).to_be_visible()
+        job = workspace.jobs.claim("test")
+        assert job is not None
+        workspace.jobs.fail(job.id, "test", "no confident keypoint of A")
+        expect(page.locator(".fit .words [role=status]")).to_have_text("The fit failed: no confident keypoint of A.")
+        expect(page.get_by_role("button", name="Fit ⏎")).to_be_enabled()
+
+
+def test_what_another_curator_changes_comes_up_and_a_stale_edit_asks(
+    make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    from review_db import Flip
+
+    path = make_workspace(1)
+    url = serve(path, worker=False)
+    with Workspace.open(path) as workspace:
+        page = visit(f"{url}/?pair=1")
+        page.locator(".line.chosen").wait_for()
+        sheet = workspace.edit_contacts(1, Flip(contact=2), curator="ben", revision=workspace.pair(1).sheet.revision)
+        page.keyboard.press("x")  # made before the page has heard of ben's edit
+        expect(page.locator(".notice.error")).to_contain_text("Someone saved this pair while you worked on it")
+        expect(page.locator(".line.changed")).to_contain_text("changed by ben")
+        assert workspace.pair(1).sheet.revision == sheet.revision
+
+        page.get_by_role("button", name="Apply mine").click()
+        expect(page.locator(".line.dropped")).to_have_count(1)
+        assert [line.dropped for line in workspace.pair(1).sheet.contacts] == [True, False]

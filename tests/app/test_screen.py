@@ -1,0 +1,110 @@
+"""What the page is told of a pair."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.bands import BAD, GAP_CM, GOOD, LOOK
+from app.meshes import crop_box
+from app.screen import figures, pair_screen
+from apu.body.model import BodyModel
+from apu.types import FitResult, PairObservation
+from review_db import PairRecord, Workspace
+
+from .conftest import STATED, TRUE, observe, standing
+
+
+@pytest.fixture(scope="module")
+def observation(body: BodyModel) -> PairObservation:
+    return observe(body, "pair.png")
+
+
+def result(gaps: tuple[float, float], *, swapped: bool = False) -> FitResult:
+    """A fit of the true contacts with given gaps."""
+    contacts = tuple(contact.swapped for contact in TRUE) if swapped else TRUE
+    return FitResult(
+        params=standing(), start=standing(depth=0.2), contacts=contacts, swapped=swapped, gaps_m=np.array(gaps),
+        reprojection_512=np.array([4.0, 30.0]), reprojection_px=np.array([3.0, 20.0]), max_penetration_m=0.02,
+        mean_penetration_m=0.01, kept=False, terms={"contact": [2.0, 1.0]}, stop="converged", seconds=1.0,
+        iterations=2, device="cpu", body="anny-free", seed=0, options={},
+    )  # fmt: skip
+
+
+def fitted(path: Path, fit: FitResult) -> PairRecord:
+    with Workspace.open(path) as workspace:
+        workspace.add_fit(1, fit, revision=workspace.pair(1).sheet.revision)
+        return workspace.pair(1)
+
+
+@given(
+    corners=st.lists(st.tuples(*[st.floats(-50, 550)] * 4), min_size=2, max_size=2),
+)
+def test_the_crop_lies_in_the_image_and_holds_what_of_both_people_is_there(
+    observation: PairObservation, corners: list[tuple[float, float, float, float]]
+) -> None:
+    boxes = np.array([[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d in corners], np.float32)
+    x0, y0, x1, y1 = crop_box(replace(observation, boxes=boxes))
+    assert 0 <= x0 < x1 <= 480
+    assert 0 <= y0 < y1 <= 400
+    inside = np.clip(boxes, 0, [479, 399, 479, 399])
+    assert np.all(inside[:, :2] >= [x0 - 1, y0 - 1])
+    assert np.all(inside[:, 2:] <= [x1 + 1, y1 + 1])
+
+
+@pytest.mark.parametrize(("figure", "word"), [(0.0, GOOD), (1.5, GOOD), (1.6, LOOK), (2.9, LOOK), (3.0, BAD)])
+def test_figures_are_good_up_to_half_the_limit_and_bad_from_the_limit(figure: float, word: str) -> None:
+    assert GAP_CM.band(figure) == word
+
+
+def test_the_figures_of_a_fit_come_with_words(make_workspace: Callable[..., Path]) -> None:
+    record = fitted(make_workspace(1), result((0.001, 0.02)))
+    shown = figures(record.fits[0])
+    assert [(tile["text"], tile["band"]) for tile in shown] == [
+        ("4.0", GOOD), ("30.0", BAD), ("2.0", LOOK), ("2.0", LOOK),
+    ]  # fmt: skip
+    assert [tile["text"] for tile in figures(None)] == ["–"] * 4
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_each_contact_shows_its_own_gap_whoever_the_fit_took_for_whom(
+    make_workspace: Callable[..., Path], swapped: bool
+) -> None:
+    record = fitted(make_workspace(1), result((0.001, 0.05), swapped=swapped))
+    screen = pair_screen(record, job=None, worker="", no_mesh="", terms={})
+    assert [line["gap"] and line["gap"]["text"] for line in screen["contacts"]] == [None, "5.0 cm"]
+    assert record.sheet.contacts[0].contact.parts == STATED[0].parts  # not what the fit used, so without a gap
+
+
+def test_a_part_without_keypoints_is_shown_where_the_first_guess_has_it(
+    make_workspace: Callable[..., Path], observation: PairObservation
+) -> None:
+    with Workspace.open(make_workspace(1)) as workspace:
+        record = workspace.pair(1)
+    blind = observation.keypoints.copy()
+    blind[1, :, 2] = 0
+    record = replace(record, observation=replace(observation, keypoints=blind))
+    line = pair_screen(record, job=None, worker="", no_mesh="", terms={})["contacts"][0]
+    assert line["seen"] == [True, False]
+    x0, y0, x1, y1 = observation.boxes[1]
+    assert x0 <= line["ends"][1][0] <= x1
+    assert y0 <= line["ends"][1][1] <= y1
+
+
+def test_trouble_with_the_worker_comes_before_everything_else(make_workspace: Callable[..., Path]) -> None:
+    with Workspace.open(make_workspace(1)) as workspace:
+        record = workspace.pair(1)
+    screen = pair_screen(record, job=None, worker="The worker is down.", no_mesh="", terms={})
+    assert screen["fitSentence"] == "The worker is down."
+
+
+def test_without_meshes_no_picture_is_asked_for(make_workspace: Callable[..., Path]) -> None:
+    with Workspace.open(make_workspace(1)) as workspace:
+        record = workspace.pair(1)
+    screen = pair_screen(record, job=None, worker="", no_mesh="Nothing to show.", terms={})
+    assert screen["start"] == screen["fit"] == {"overlay": None, "stills": None, "solid": None}
+    assert screen["noMesh"] == "Nothing to show."

@@ -1,0 +1,145 @@
+"""The fit worker: whatever happens to it, its job ends in one of the known ways and the next one is taken."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.jobs import run_fit
+from app.supervisor import Supervisor
+from app.worker import carry_out
+from apu.body.model import BodyModel
+from apu.errors import FitError
+from apu.fit import FitProgress
+from review_db import Flip, Workspace
+
+from .conftest import until
+
+
+@pytest.fixture
+def workspace(make_workspace: Callable[..., Path]) -> Iterator[Workspace]:
+    with Workspace.open(make_workspace(1)) as opened:
+        yield opened
+
+
+def queued(workspace: Workspace) -> int:
+    return workspace.jobs.queue("fit", 1, revision=workspace.pair(1).sheet.revision, curator="tester")
+
+
+def test_a_fit_is_stored_with_its_job_and_its_revision(workspace: Workspace, body: BodyModel) -> None:
+    sheet = workspace.edit_contacts(1, Flip(contact=1), curator="tester", revision=1)
+    job = workspace.jobs.get(queued(workspace))
+    claimed = workspace.jobs.claim("w")
+    assert claimed is not None
+    carry_out(workspace, claimed, "w", body)
+    done = workspace.jobs.get(job.id)
+    fit = workspace.pair(1).fits[-1]
+    assert (done.state, done.result) == ("done", fit.id)
+    assert (fit.revision, fit.curator, fit.stale) == (sheet.revision, "tester", False)
+    assert fit.options["assignment"] == "given"  # a person has looked at who is who
+
+
+def test_before_a_person_has_looked_the_fit_may_exchange_the_people(
+    workspace: Workspace, body: BodyModel, monkeypatch
+) -> None:
+    seen = {}
+
+    def note(_observation, _contacts, _body, *, options, **_):
+        seen["assignment"] = options.assignment
+        raise FitError("enough seen")
+
+    monkeypatch.setattr("app.jobs.fit_pair", note)
+    with pytest.raises(FitError):
+        run_fit(workspace, 1, body)
+    assert seen == {"assignment": "smaller"}
+
+
+def test_a_cancelled_fit_stops_within_a_second_and_stores_nothing(workspace: Workspace, body: BodyModel) -> None:
+    queued(workspace)
+    job = workspace.jobs.claim("w")
+    assert job is not None
+    thread = threading.Thread(target=carry_out, args=(workspace, job, "w", body))
+    workspace.jobs.cancel(job.id)
+    began = time.monotonic()
+    thread.start()
+    thread.join()
+    assert workspace.jobs.get(job.id).state in ("cancelled", "done")
+    assert time.monotonic() - began < 10
+    if workspace.jobs.get(job.id).state == "cancelled":
+        assert workspace.pair(1).fits == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [(FitError("A has no confident keypoint"), "A has no confident keypoint"), (MemoryError(), "memory")],
+)
+def test_a_fit_that_fails_says_why(
+    workspace: Workspace, body: BodyModel, monkeypatch, error: Exception, sentence: str
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr("app.worker.run_fit", fail)
+    queued(workspace)
+    job = workspace.jobs.claim("w")
+    assert job is not None
+    carry_out(workspace, job, "w", body)
+    ended = workspace.jobs.get(job.id)
+    assert ended.state == "failed"
+    assert sentence in ended.error
+
+
+def test_progress_is_told_while_the_fit_runs(workspace: Workspace, body: BodyModel, monkeypatch) -> None:
+    from .conftest import standing
+
+    seen: list[tuple[float, bool]] = []
+
+    def slow(*_: object, progress: Callable[[FitProgress], None], **__: object) -> int:
+        for step in (1, 2):
+            progress(FitProgress(stage=1, step=step, fraction=step / 2, params=standing(), terms={"contact": 1.0}))
+            time.sleep(0.6)
+            now = workspace.jobs.get(job.id)
+            seen.append((now.progress["fraction"], bool(now.preview and now.preview.is_file())))
+        return 0
+
+    monkeypatch.setattr("app.worker.run_fit", slow)
+    queued(workspace)
+    job = workspace.jobs.claim("w")
+    assert job is not None
+    carry_out(workspace, job, "w", body)
+    assert seen == [(0.5, True), (1.0, True)]
+
+
+def test_a_killed_worker_is_started_again_and_its_job_is_done_once_more(workspace: Workspace) -> None:
+    supervisor = Supervisor(workspace, device="cpu")
+    supervisor.start()
+    try:
+        until(lambda: supervisor.pid, "the worker starts")
+        job = queued(workspace)
+        until(lambda: workspace.jobs.get(job).state != "queued", "the worker takes the job")
+        killed = supervisor.pid
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: supervisor.trouble or workspace.jobs.get(job).attempt == 2, "the death is noticed")
+        until(lambda: workspace.jobs.get(job).state not in ("queued", "running"), "the job ends")
+        ended = workspace.jobs.get(job)
+        assert (ended.state, len(workspace.pair(1).fits)) == ("done", 1)
+        assert supervisor.pid != killed
+        assert supervisor.trouble == ""
+    finally:
+        supervisor.stop()
+    assert supervisor.pid is None
+
+
+def test_a_worker_ends_when_its_server_is_gone(workspace: Workspace) -> None:
+    command = [sys.executable, "-m", "app.worker", str(workspace.path)]
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE)
+    assert worker.stdin is not None
+    worker.stdin.close()
+    assert worker.wait(30) == 0
