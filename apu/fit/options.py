@@ -27,10 +27,12 @@ class Phase:
 
 SCHEDULE = (
     Phase(keypoint_scale=250.0, contact_temperature=0.06, penetration=0.0, shape=True, steps=25),
-    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.1, shape=False, steps=15),
-    Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=40),
+    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.02, shape=False, steps=12),
+    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.1, shape=False, steps=12),
+    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.3, shape=False, steps=12),
+    Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=60),
 )
-"""Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration) in two."""
+"""Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration rising)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class FitOptions:
     keypoint_sigma: float = 8.0
     min_confidence: float = MIN_CONFIDENCE
     border: float = BORDER
-    contact_sigma: float = 0.02
+    contact_sigma: float = 0.015
     contact_pairs: int = 12
     normal_bonus: float = 0.03
     penetration_sigma: float = 0.005
@@ -86,7 +88,7 @@ class FitOptions:
     transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.30)
     gmm_weight: float = 1.0
     assignment: str = "smaller"
-    kick_depth: float = 0.008
+    kick_depth: float = 0.005
     kicks: int = 4
     max_seconds: float = 20.0
     reprojection_limit: float = 20.0

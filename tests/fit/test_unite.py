@@ -5,10 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from apu.body.model import BodyModel
+from apu.body.regions import regions_of
+from apu.body.skinning import NUM_PARAMS, stack
 from apu.errors import FitError
 from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair
+from apu.fit.objective import Objective
+from apu.fit.problem import build_problem
+from apu.fit.proxy import fit_body
+from apu.fit.start import initial_pose
 from apu.metrics import contact_gaps, reprojection_error
 from apu.types import Contact, FitResult
 
@@ -40,8 +47,6 @@ def test_the_fit_is_nearer_to_the_truth_than_its_start(scene, fitted: FitResult,
 
 
 def test_the_figures_are_those_of_the_meshes(fitted: FitResult, scene, body: BodyModel) -> None:
-    from apu.body.regions import regions_of
-
     vertices = body.forward(fitted.params).vertices
     np.testing.assert_allclose(fitted.gaps_m, contact_gaps(vertices, fitted.contacts, regions_of(body)), atol=1e-6)
     expected = reprojection_error(body.keypoints(fitted.params), scene.observation)[0]
@@ -54,12 +59,31 @@ def test_the_same_input_gives_the_same_fit(scene, touch: Contacts, fitted: FitRe
         np.testing.assert_array_equal(array, again.params.arrays()[name], err_msg=name)
 
 
-def test_exchanging_the_people_exchanges_the_result(
-    scene, touch: Contacts, fitted: FitResult, body: BodyModel
-) -> None:
+def test_the_objective_does_not_know_who_is_person_0(scene, touch: Contacts, body: BodyModel) -> None:
+    """The same two bodies in either order: equal terms, and a Gauss-Newton system that is only re-ordered."""
+    systems = []
+    for observation, contacts in (
+        (scene.observation, touch),
+        (scene.observation.swapped(), [c.swapped for c in touch]),
+    ):
+        start, options, prepared = initial_pose(observation, fit_body(body)), FitOptions(), fit_body(body)
+        objective = Objective(*build_problem([observation], [contacts], [start], prepared, options), prepared, options)
+        evaluation = objective.evaluate(stack([start]), options.schedule[-1])
+        systems.append((evaluation.terms, evaluation.linearise()))
+    (terms, system), (other_terms, other) = systems
+    for name, value in terms.items():
+        assert float(other_terms[name]) == pytest.approx(float(value), rel=1e-4), name
+    order = torch.arange(2 * NUM_PARAMS).roll(NUM_PARAMS)
+    scale = system.hessian.abs().max()
+    torch.testing.assert_close(other.hessian[0][order][:, order] / scale, system.hessian[0] / scale, atol=1e-5, rtol=0)
+
+
+def test_exchanging_the_people_exchanges_the_result(scene, touch: Contacts, fitted: FitResult, body: BodyModel) -> None:
+    """Rounding differs with the order and non-convex steps amplify it, so the fits agree to centimetres, not exactly."""
     other = fit_pair(scene.observation.swapped(), tuple(c.swapped for c in touch), body)
-    vertices = body.forward(fitted.params).vertices
-    np.testing.assert_allclose(body.forward(other.params).vertices[::-1], vertices, atol=5e-3)
+    distance = body.forward(fitted.params).joints[:, :22] - body.forward(other.params).joints[::-1, :22]
+    assert np.linalg.norm(distance, axis=-1).mean() < 0.03
+    np.testing.assert_allclose(other.reprojection_512[::-1], fitted.reprojection_512, atol=1.0)
 
 
 def test_a_contact_that_lies_closer_with_the_people_exchanged_is_exchanged(
