@@ -183,14 +183,21 @@ def demo(
     serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the page when the data is there.")] = True,
 ) -> None:
     """Review simulated pairs: rendered pictures, noisy detections and answers, all made by this program."""
-    from app.demo import make_demo
+    if not _demo_is_ready(workspace):
+        from app.demo import make_demo
 
-    made = _complain(make_demo(workspace)) if not (workspace / "review.db").exists() else iter(())
-    count = sum(outcome.done for outcome in made)
-    if count:
-        typer.echo(f"{count} simulated pairs are in {workspace}")
+        pairs = {outcome.pair for outcome in _tell(make_demo(workspace), "Making the demo") if outcome.pair}
+        typer.echo(f"{len(pairs)} simulated pairs are in {workspace}")
     if serving:
-        serve(workspace, port=port, device="auto")
+        serve(workspace, port=port)
+
+
+def _demo_is_ready(workspace: Path) -> bool:
+    if not (workspace / "review.db").exists():
+        return False
+    with Workspace.open(workspace) as opened:
+        pairs = opened.pairs()
+    return bool(pairs) and all(pair.asker for pair in pairs)
 
 
 @body_app.command("build")
