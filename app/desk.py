@@ -41,6 +41,10 @@ from review_db import (
 from review_db.records import EVERY_PAIR
 
 ORDER = Order.UNCERTAIN
+NO_PAIRS = (
+    "There are no pairs here yet. Bring in photographs with `apu import`, find the pairs in them with `apu propose`, "
+    "then reload this page."
+)
 _DECIDED = frozenset({PairState.ACCEPTED, PairState.REJECTED, PairState.FLAGGED})
 _OPEN = PairFilter(states=frozenset(PairState) - _DECIDED)
 _LOG = logging.getLogger(__name__)
@@ -209,9 +213,10 @@ class Desk:
         screen: Json = {
             "serial": time.time_ns(), "workspace": self._workspace.path.name, "curator": self._curator,
             "parts": list(PARTS), "reasons": list(REASONS), "notice": notice, "pair": None, "queue": {"total": 0},
+            "empty": "",
         }  # fmt: skip
         if pair is None:
-            return screen
+            return screen | {"empty": NO_PAIRS}
         try:
             record = self._workspace.pair(pair)
             terms = self._workspace.fit(record.fits[-1].id).terms if record.fits else {}

@@ -217,8 +217,8 @@ def _line(line: SheetContact, record: PairRecord, fit: FitRecord | None) -> Json
         "confidence": contact.confidence,
         "weightHelp": f"Confidence {contact.confidence:.2f}, as {_by(contact)} says.",
         "dropped": line.dropped,
-        "was": _was(line, stated),
-        "by": f"changed by {line.edited_by}" if line.edited_by else "",
+        "was": "" if contact.parts == stated.parts else f"{stated.parts[0]} – {stated.parts[1]}",
+        "by": line.edited_by,
         "suggestion": f"{_words(suggested)}? {line.suggestion.evidence}" if suggested and line.suggestion else None,
         "verdict": line.suggestion.evidence if line.suggestion and not suggested else "",
         "gap": _gap(contact, fit),
@@ -240,12 +240,6 @@ def _by(contact: Contact) -> str:
     return {"model": "the model", "keypoints": "the keypoint rule", "denoiser": "the model"}.get(
         contact.source, "a curator"
     )
-
-
-def _was(line: SheetContact, stated: Contact) -> str:
-    if line.dropped:
-        return "dropped"
-    return "" if line.contact.parts == stated.parts else f"was {_words(stated)}"
 
 
 def _gap(contact: Contact, fit: FitRecord | None) -> Json | None:

@@ -5,7 +5,7 @@ import {act, change, pair, state} from "./state.js";
 
 export function mount(root) {
   const told = h("div", {class: "told"});
-  const list = h("div", {class: "lines", role: "listbox", "aria-label": "Contacts", tabindex: "-1"});
+  const list = h("div", {class: "lines", role: "list", "aria-label": "Contacts"});
   const whole = h("div", {class: "whole"});
   const adding = adder();
   root.replaceChildren(h("section", {class: "panel contacts", "aria-label": "Contacts"}, told, list, adding.node, whole));
@@ -58,13 +58,13 @@ const head = () => h("div", {class: "line head", "aria-hidden": "true"},
 
 function row(line, chosen) {
   const classes = ["line", chosen && "chosen", line.dropped && "dropped", line.was && "changed"].filter(Boolean).join(" ");
-  return h("div", {class: classes, role: "option", "aria-selected": String(chosen), "data-id": line.id, "aria-label": line.words},
+  return h("div", {class: classes, role: "listitem", "aria-current": chosen && "true", "data-id": line.id, "aria-label": line.words},
     h("span", {class: "part"}, sideBadge(line.parts[0].side), line.parts[0].name),
     h("span", {class: "touch", "aria-hidden": "true"}, "–"),
     h("span", {class: "part"}, sideBadge(line.parts[1].side), line.parts[1].name),
     h("span", {class: `figure ${line.gap?.band ?? ""}`, title: line.gap?.help ?? "Not in the latest fit"}, line.gap?.text ?? "–"),
     h("span", {class: "figure", title: line.weightHelp}, line.confidence.toFixed(2).replace(/^0/, "")),
-    line.was && h("span", {class: "note"}, h("s", {}, line.was), ` ${line.by}`),
+    (line.was || line.dropped) && h("span", {class: "note"}, line.dropped ? "dropped" : "was ", !line.dropped && h("s", {}, line.was), line.by && `, by ${line.by}`),
     line.suggestion && h("span", {class: "note suggestion"}, h("span", {}, line.suggestion),
       button("take", "Take", "T", {class: "small", title: "Take the suggested sides", "data-id": line.id})),
     chosen && line.verdict && h("span", {class: "note"}, line.verdict),

@@ -6,6 +6,7 @@ import {change, state} from "./state.js";
 
 const MIN_CONFIDENCE = 0.1;
 const SOLID_CONFIDENCE = 0.5;
+const HEAD = new Set(["nose", "left eye", "right eye", "left ear", "right ear"]);
 
 /** Zoom and pan as an SVG viewBox in pixels of the photograph. */
 let view = null;
@@ -26,8 +27,9 @@ export function mount(root) {
   const marks = s("g");
   const plot = s("svg", {class: "plot", role: "img"}, photograph, clips, before, after, marks);
   const foot = h("div", {class: "foot"});
+  const empty = h("p", {class: "sentence empty"});
   root.replaceChildren(h("section", {class: "panel photo", "aria-label": "Photograph"},
-    h("div", {class: "head"}, h("h2", {}, "Photograph"), tools), h("div", {class: "canvas"}, plot), foot));
+    h("div", {class: "head"}, h("h2", {}, "Photograph"), tools), h("div", {class: "canvas"}, plot, empty), foot));
 
   let shown = null;
   const draw = () => {
@@ -55,6 +57,7 @@ export function mount(root) {
   return (now) => {
     const {pair} = now.screen;
     plot.toggleAttribute("hidden", !pair);
+    replace(empty, now.screen.empty);
     tools.hidden = !pair;
     opacity.value = 100 * now.layers.opacity;
     for (const button of tools.querySelectorAll("button")) button.setAttribute("aria-pressed", String(now.layers[button.dataset.act]));
@@ -79,7 +82,7 @@ function halves({x, y, width, height}, share) {
 
 function handle(crop, unit) {
   const x = crop.x + wipe * crop.width;
-  const word = (text, anchor, dx) => s("text", {x: x + dx * unit, y: crop.y + 18 * unit, "text-anchor": anchor, "font-size": 12 * unit}, text);
+  const word = (text, anchor, dx) => s("text", {x: x + dx * unit, y: crop.y + crop.height - 10 * unit, "text-anchor": anchor, "font-size": 12 * unit}, text);
   return s("g", {class: "wipe"},
     s("line", {x1: x, x2: x, y1: crop.y, y2: crop.y + crop.height}),
     s("circle", {cx: x, cy: crop.y + crop.height / 2, r: 7 * unit}),
@@ -106,8 +109,9 @@ function marker({x, y, c, side, small, name: label}, person, unit) {
 }
 
 function contacts({screen: {pair}, hovered, selected}, unit) {
-  const lit = hovered ?? selected;
-  return pair.contacts.filter((line) => !line.dropped).map((line) => {
+  const drawn = pair.contacts.filter((line) => !line.dropped);
+  const lit = [hovered, selected].find((id) => drawn.some((line) => line.id === id)) ?? null;
+  return drawn.map((line) => {
     const group = s("g", {"data-id": line.id, class: `contact ${lit === line.id ? "lit" : lit !== null ? "dim" : ""}`});
     const [a, b] = line.ends;
     if (lit === line.id) group.append(...line.places.flatMap((polylines, person) => polylines.map((polyline) =>
@@ -136,9 +140,12 @@ function badge([x, y], person, part, seen, unit) {
     s("text", {class: `letter ${part.side}`, x, y: y + 3.6 * unit, "text-anchor": "middle", "font-size": (part.side === "both" ? 8 : 10) * unit}, LETTER[part.side]));
 }
 
-function name({box}, person, unit) {
-  const [x, y] = [(box[0] + box[2]) / 2, Math.max(box[1] - 14 * unit, view.y + 14 * unit)];
-  const r = 10 * unit;
+/** The person's name above the head, where one is seen, else above the box. */
+function name({box, points}, person, unit) {
+  const head = points.filter((point) => point.c >= SOLID_CONFIDENCE && HEAD.has(point.name));
+  const x = head.length ? head.reduce((sum, point) => sum + point.x, 0) / head.length : (box[0] + box[2]) / 2;
+  const top = head.length ? Math.min(...head.map((point) => point.y)) - 26 * unit : box[1] - 14 * unit;
+  const [y, r] = [Math.max(top, view.y + 14 * unit), 10 * unit];
   return s("g", {class: `name ${PERSON[person]}`},
     person === 0 ? s("circle", {cx: x, cy: y, r}) : s("rect", {x: x - r, y: y - r, width: 2 * r, height: 2 * r, rx: 2 * unit}),
     s("text", {x, y: y + 4.5 * unit, "text-anchor": "middle", "font-size": 12.5 * unit}, PERSON[person]));

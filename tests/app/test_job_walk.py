@@ -30,7 +30,7 @@ def test_a_wrong_side_is_corrected_fitted_accepted_and_exported(
         expect(page.locator(".badge.simulated")).to_be_visible()
 
         page.get_by_role("button", name="Flip F").click()
-        expect(page.locator(".line.changed")).to_contain_text("was A's right upper arm")
+        expect(page.locator(".line.changed")).to_contain_text("was right upper arm – left upper arm")
         assert workspace.pair(1).sheet.contacts[0].contact.parts == TRUE[0].parts
 
         expect(page.locator("image.mesh[href*='guess']")).to_have_count(1)

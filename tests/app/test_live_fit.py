@@ -84,7 +84,7 @@ def test_what_another_curator_changes_comes_up_and_a_stale_edit_asks(
         sheet = workspace.edit_contacts(1, Flip(contact=2), curator="ben", revision=workspace.pair(1).sheet.revision)
         page.keyboard.press("x")  # made before the page has heard of ben's edit
         expect(page.locator(".notice.error")).to_contain_text("Someone saved this pair while you worked on it")
-        expect(page.locator(".line.changed")).to_contain_text("changed by ben")
+        expect(page.locator(".line.changed")).to_contain_text("by ben")
         assert workspace.pair(1).sheet.revision == sheet.revision
 
         page.get_by_role("button", name="Apply mine").click()
