@@ -265,7 +265,7 @@ class FitResult:
             side of the person's box were 512 pixels.
         max_penetration_m, mean_penetration_m: deepest and mean depth of the vertices inside the other body.
         kept: the automatic filter's verdict (reprojection_512 below the limit for both).
-        terms: objective terms by name, one value per logged step. stop: why the optimiser stopped.
+        terms: objective terms by name, one value per step and last that of the result. stop: why the optimiser stopped.
         seconds, iterations, device, body, seed: how it was made. options: `FitOptions` as plain values.
     """
 

@@ -30,7 +30,7 @@ def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> list
     bodies = vertices.flatten(0, 1)
     collider = Collider(objective.body.skin_faces, bodies.shape[1], 2, bodies.device)
     collider.update(bodies)
-    inside = collider.query(other_person(bodies))
+    inside = collider.query(other_person(bodies), ignored=options.penetration_margin)
     faces = torch.as_tensor(objective.body.skin_faces, device=bodies.device)
     segment = torch.tensor(_SEGMENT_OF_JOINT, device=bodies.device)[skin.weights.argmax(1)]
     # Depth by pair of segments (of person 0, of person 1), whichever person's vertex is inside.
@@ -51,7 +51,7 @@ def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> list
         for p, rows in enumerate(members):
             centre = torch.nn.functional.normalize(vertices[0, p, rows].mean(0), dim=0)
             target[0, p, rows] += (sign if p == 0 else -sign) * distance / 2 * centre
-        starts.append(_led(objective, pose, members, target))
+        starts.append(_led(objective, pose, members, target)[0])
     return starts
 
 

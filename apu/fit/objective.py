@@ -149,13 +149,15 @@ class Objective:
         if self._collider is None:
             self._collider = Collider(self.body.skin_faces, bodies.shape[1], len(bodies), bodies.device)
         self._collider.update(bodies)
-        inside = self._collider.query(other_person(bodies))  # row b: vertices of the other person, in body b
+        margin = self.options.penetration_margin
+        # Row b: the vertices of the other person, asked of body b.
+        inside = self._collider.query(other_person(bodies), ignored=margin)
         depth = other_person(inside.depth[..., None])[..., 0].unflatten(0, (-1, 2)).to(bodies.dtype)
         face, bary = (
             other_person(a.flatten(2) if a.ndim > 2 else a[..., None]).unflatten(0, (-1, 2))
             for a in (inside.face, inside.bary)
         )
-        count = int((depth > -self.options.penetration_margin).sum(-1).max().clamp(1, _MOST_INSIDE))
+        count = int((depth > -margin).sum(-1).max().clamp(1, _MOST_INSIDE))
         deepest, vertex = depth.topk(count, dim=-1)  # (N, P, M)
         triangle = faces[face[..., 0].gather(-1, vertex)]  # (N, P, M, 3), of the other person
         bary = bary.gather(2, vertex[..., None].expand(*vertex.shape, 3)).to(bodies.dtype)

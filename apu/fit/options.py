@@ -96,6 +96,8 @@ class FitOptions:
     def __post_init__(self) -> None:
         if self.assignment not in ("smaller", "given"):
             raise ValueError(f"assignment must be 'smaller' or 'given', got {self.assignment!r}")
+        if not self.schedule:
+            raise ValueError("schedule must have at least one phase")
         for name in ("keypoint_sigma", "contact_sigma", "penetration_sigma", "max_seconds", "contact_pairs"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")

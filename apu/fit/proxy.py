@@ -81,7 +81,7 @@ def _collision_skin(surface: SkinnedPoints, rest: np.ndarray, outer: np.ndarray)
     )
     collider = Collider(outer, len(rest), 1)
     collider.update(torch.as_tensor(rest[None], dtype=torch.float32))
-    nearest = collider.query(torch.as_tensor(vertices[None], dtype=torch.float32), boxed=False)
+    nearest = collider.query(torch.as_tensor(vertices[None], dtype=torch.float32), ignored=1.0)
     support = outer[nearest.face[0].numpy()]
     return surface.take(support, nearest.bary[0]), np.asarray(triangles, np.int64)
 

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, stack
@@ -18,6 +21,9 @@ from apu.fit.solver import Step, minimise
 from apu.fit.start import initial_pose
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
 from apu.types import BodyParams, Contact, FitResult, PairObservation
+
+_BETTER = 1e-3
+"""A restart counts where it lowers the objective by more than this share."""
 
 
 class FitCancelled(FitError):
@@ -72,11 +78,9 @@ def fit_pair(
     watch = _Watch(options, progress, cancelled)
     objective = Objective(*build_problem([observation], [contacts], [first], prepared, options), prepared, options)
     deadline = began + options.max_seconds
-    pose, value = _anneal(objective, stack([pose]), options, watch, deadline)
-    pose, value, kicks = _restart(objective, pose, value, options, watch, deadline)
-    best = pose[0]
-    if not np.isfinite(value):
-        raise FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
+    poses, values = _anneal(objective, stack([pose]), options, watch, deadline)
+    best, kicks = _restart(objective, poses[0], float(values[0]), options, watch, deadline)
+    watch.conclude(objective.evaluate(stack([best]), options.schedule[-1]).terms)
     return _result(
         observation, contacts, body, prepared, best.params(), first.params(), swapped=swapped, options=options,
         watch=watch, stop=watch.stop(deadline, kicks), seconds=time.monotonic() - began, seed=seed,
@@ -101,32 +105,31 @@ def assign_people(
 
 def _anneal(
     objective: Objective, pose: Pose, options: FitOptions, watch: "_Watch", deadline: float, *, first: int = 0
-) -> tuple[Pose, float]:
-    """Run the schedule from phase `first` on; the pose and its final objective."""
-    value = float("nan")
+) -> tuple[Pose, Float[Tensor, "N"]]:
+    """Run the schedule from phase `first` on; the poses and their final objectives."""
+    values = pose.transl.new_full((len(pose.transl),), torch.nan)
     for index in range(first, len(options.schedule)):
-        phase = options.schedule[index]
         watch.enter(index)
-        solution = minimise(objective, pose, phase, observe=watch, deadline=deadline)
-        pose, value = solution.pose, float(solution.value[0])
-    return pose, value
+        solution = minimise(objective, pose, options.schedule[index], observe=watch, deadline=deadline)
+        pose, values = solution.pose, solution.value
+    return pose, values
 
 
 def _restart(
     objective: Objective, pose: Pose, value: float, options: FitOptions, watch: "_Watch", deadline: float
-) -> tuple[Pose, float, int]:
+) -> tuple[Pose, int]:
     """Where limbs have locked through each other, start again with them pushed apart; keep the lowest objective."""
-    taken = 0
-    for _ in range(options.kicks):
-        starts = kicked_starts(objective, pose, options)
+    for taken in range(options.kicks if len(options.schedule) > 1 else 0):
+        starts = kicked_starts(objective, stack([pose]), options)
         if not starts or time.monotonic() > deadline:
-            break
-        results = [_anneal(objective, kicked, options, watch, deadline, first=1) for kicked in starts]
-        best_pose, best_value = min(results, key=lambda result: result[1])
-        if not best_value < value * (1 - 1e-3):
-            break
-        pose, value, taken = best_pose, best_value, taken + 1
-    return pose, value, taken
+            return pose, taken
+        several = objective[torch.zeros(len(starts), dtype=torch.long, device=pose.transl.device)]
+        poses, values = _anneal(several, stack(starts), options, watch, deadline, first=1)
+        best = int(torch.nan_to_num(values, nan=torch.inf).argmin())
+        if not values[best] < value * (1 - _BETTER):
+            return pose, taken
+        pose, value = poses[best], float(values[best])
+    return pose, options.kicks
 
 
 class _Watch:
@@ -163,6 +166,11 @@ class _Watch:
                     stage=stage, step=self.steps, fraction=self._fraction, params=step.pose[0].params(), terms=now
                 )
             )
+
+    def conclude(self, terms: dict[str, Float[Tensor, "1"]]) -> None:
+        """The terms of the state that stands come last, whichever restart ended last."""
+        for name, values in self.terms.items():
+            values.append(float(terms[name][0]) if name in terms else 0.0)
 
     def stop(self, deadline: float, kicks: int) -> str:
         reason = "time" if time.monotonic() > deadline else "converged"

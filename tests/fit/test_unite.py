@@ -111,7 +111,7 @@ def test_progress_only_goes_forward_and_shows_both_stages(scene, touch: Contacts
     assert [stage for stage, _ in itertools.groupby(p.stage for p in seen)] == [1, 2]
     assert len(seen) == result.iterations
     assert all(p.params.finite for p in seen)
-    assert all(len(values) == result.iterations for values in result.terms.values())
+    assert all(len(values) == result.iterations + 1 for values in result.terms.values())
 
 
 def test_a_cancelled_fit_stops_within_one_step(scene, touch: Contacts, body: BodyModel) -> None:
