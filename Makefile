@@ -29,7 +29,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
 body: $(VENV)/.installed-dev
-	$(BIN)/apu body build
+	$(BIN)/apu body build assets/body
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing into $(VENV); this happens once and takes some minutes."

@@ -18,7 +18,7 @@ import torch
 
 from app.jobs import run_fit
 from apu.body.model import BodyModel, load_body
-from apu.errors import ApuError
+from apu.errors import ApuError, InputError
 from apu.fit import FitCancelled, FitProgress
 from apu.types import BodyParams
 from review_db import JobRecord, Workspace
@@ -120,10 +120,23 @@ class _Pulse:
 
 
 def best_device(name: str) -> str:
-    """The device to fit on: ``"auto"`` is the GPU where there is one."""
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """The device to fit on: ``"auto"`` is the GPU where there is one.
+
+    On a CPU, PyTorch is kept to one thread: a fit's matrices are too small for more (two are slower), and a sum that
+    is always added up in the same order makes the same fit.
+
+    Raises:
+        InputError: no such device is here.
+    """
+    torch.set_num_threads(1)
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or not (number.isdecimal() or name == kind):
+        raise InputError(f"there is no device {name!r}; take auto, cpu or cuda")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise InputError(f"there is no device {name!r} on this machine, which has {torch.cuda.device_count()} GPUs")
+    return name
 
 
 def main() -> None:
