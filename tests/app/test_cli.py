@@ -1,0 +1,206 @@
+"""The command line as its users type it: every command, what it prints, and what it says to bad input."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.cli import main
+from apu.synth.demo import write_demo
+from review_db import Workspace, read_export
+
+STEMS = ("handshake", "hug")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    """`apu ARGUMENTS` in this process, which spares PyTorch's seconds of import."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["apu", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert (ended.value.code or 0) == code, err.getvalue()
+    return Result(out.getvalue(), err.getvalue())
+
+
+def sentence(result: Result) -> str:
+    """The one line of complaint."""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("apu: ")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two simulated photographs with everything that belongs to them."""
+    folder = tmp_path_factory.mktemp("files")
+    write_demo(folder, scenes=STEMS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace taken from import to fit by the command line alone."""
+    workspace = tmp_path_factory.mktemp("work") / "workspace"
+    folders = ("--images", files / "images", "--keypoints", files / "keypoints", "--meshes", files / "meshes")
+    assert run("import", workspace, *folders, "--source", "simulated test").stdout == "2 photographs imported\n"
+    assert run("propose", workspace).stdout == "2 pairs proposed\n"
+    answered = run("ask", workspace, "--asker", "replay", "--answers", files / "answers")
+    assert answered.stdout == "2 pairs answered\n"
+    assert run("fit", workspace, "--device", "cpu").stdout == "2 pairs fitted\n"
+    return workspace
+
+
+def status(workspace: Path) -> dict:
+    return json.loads(run("status", workspace, "--json").stdout)
+
+
+def test_status_tells_all_that_a_program_needs(fitted: Path) -> None:
+    pairs = status(fitted)["pairs"]
+    assert [pair["image"] for pair in pairs] == ["handshake.jpg", "hug.jpg"]
+    for pair in pairs:
+        assert pair["state"] == "fitted"
+        assert pair["asker"] == "replay"
+        assert pair["simulated"] is True
+        assert pair["contacts"]
+        (fit,) = pair["fits"]
+        assert len(fit["reprojection_512"]) == 2
+        assert all(0 < error < 20 for error in fit["reprojection_512"])
+        assert 0 <= fit["max_contact_gap_m"] < 1
+        assert 0 <= fit["max_penetration_m"] < 0.03
+        assert 0 < fit["seconds"] < 60
+        assert fit["body"] == "anny-free"
+        assert fit["device"] == "cpu"
+
+
+def test_running_the_steps_again_adds_nothing(fitted: Path, files: Path) -> None:
+    before = status(fitted)
+    run(
+        "import", fitted, "--images", files / "images", "--keypoints", files / "keypoints", "--meshes", files / "meshes"
+    )
+    assert run("propose", fitted).stdout == "2 pairs proposed\n"
+    assert run("ask", fitted, "--asker", "replay", "--answers", files / "answers").stdout == "0 pairs answered\n"
+    assert run("fit", fitted).stdout == "0 pairs fitted\n"
+    assert status(fitted)["pairs"] == before["pairs"]
+
+
+def test_status_for_people_is_a_table(fitted: Path) -> None:
+    shown = run("status", fitted).stdout
+    assert re.search(r"handshake\.jpg +fitted +replay", shown)
+
+
+def test_one_pair_is_fitted_again_by_its_number(fitted: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(fitted, copy)
+    assert run("fit", copy, "--pair", "1").stdout == "1 pairs fitted\n"
+    assert [len(pair["fits"]) for pair in status(copy)["pairs"]] == [2, 1]
+    assert "there is no pair 99" in sentence(run("fit", copy, "--pair", "99", code=2))
+
+
+def test_all_pairs_are_exported_and_the_meshes_are_rebuilt(fitted: Path, tmp_path: Path, body) -> None:
+    out = tmp_path / "out"
+    assert "nothing to export" in sentence(run("export", fitted, out, code=2))
+    assert not out.exists()
+    assert run("export", fitted, out, "--all").stdout.startswith("2 pairs exported")
+    exported = read_export(out)
+    with Workspace.open(fitted) as workspace:
+        for pair in exported.pairs:
+            fit = workspace.fit(workspace.pair(pair.id).fits[-1].id)
+            expected = body.forward(fit.params).vertices
+            np.testing.assert_array_equal(body.forward(pair.params).vertices, expected)
+    assert "is not empty" in sentence(run("export", fitted, out, "--all", code=2))
+
+
+def test_the_keypoints_asker_needs_no_model(files: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    run(
+        "import",
+        workspace,
+        "--images",
+        files / "images",
+        "--keypoints",
+        files / "keypoints",
+        "--meshes",
+        files / "meshes",
+    )
+    run("propose", workspace)
+    assert run("ask", workspace, "--asker", "keypoints").stdout == "2 pairs answered\n"
+    assert {pair["model"] for pair in status(workspace)["pairs"]} == {"keypoints (no vision model)"}
+
+
+def test_what_cannot_be_imported_is_named_and_the_rest_goes_on(files: Path, tmp_path: Path) -> None:
+    images, keypoints = tmp_path / "images", tmp_path / "keypoints"
+    shutil.copytree(files / "images", images)
+    shutil.copytree(files / "keypoints", keypoints)
+    (images / "text.jpg").write_text("no picture")
+    shutil.copy(images / "hug.jpg", images / "alone.jpg")
+    shutil.copy(images / "hug.jpg", images / "empty.jpg")
+    (keypoints / "empty_keypoints.json").write_text("{}")
+    result = run("import", tmp_path / "workspace", "--images", images, "--keypoints", keypoints)
+    assert result.stdout.startswith("2 photographs imported, 3 not")
+    for name in ("text.jpg", "alone.jpg", "empty.jpg"):
+        assert sum(name in line for line in result.stderr.splitlines()) == 1, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("status", "nowhere"), "nowhere"),
+        (("fit", "nowhere"), "nowhere"),
+        (("import", "w", "--images", "nowhere"), "nowhere"),
+        (("ask", "W", "--asker", "oracle"), "oracle"),
+        (("ask", "W", "--asker", "replay"), "--answers"),
+        (("ask", "W", "--asker", "openai"), "--model"),
+        (("fit", "W", "--device", "abacus"), "abacus"),
+        (("fit", "W", "--body", "nowhere.npz"), "nowhere.npz"),
+        (("serve", "W", "--host", "192.0.2.1"), "192.0.2.1"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_code_2(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    actual = [str(fitted) if a == "W" else a for a in arguments]
+    assert expected in sentence(run(*actual, code=2))
+
+
+def test_the_installed_command_exits_2_with_a_sentence_and_no_traceback(tmp_path: Path) -> None:
+    command = [Path(sys.executable).with_name("apu"), "status", tmp_path / "nowhere"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("apu: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_every_command_explains_itself() -> None:
+    listed = run("--help").stdout
+    for command in ("demo", "import", "propose", "ask", "fit", "serve", "export", "status", "body"):
+        assert command in listed
+        assert "Usage" in run(command, "--help").stdout
+
+
+def test_the_demo_is_made_once(tmp_path: Path) -> None:
+    workspace = tmp_path / "demo"
+    first = run("demo", "--workspace", workspace, "--no-serve")
+    count = int(re.match(r"(\d+) simulated pairs", first.stdout)[1])
+    assert count >= 8
+    assert run("demo", "--workspace", workspace, "--no-serve").stdout == ""
+    pairs = status(workspace)["pairs"]
+    assert len(pairs) == count
+    assert all(pair["simulated"] and pair["contacts"] for pair in pairs)
