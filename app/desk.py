@@ -138,7 +138,7 @@ class Desk:
         try:
             meshes = Meshes(pair=int(data["pair"]), source=Source(data["source"]), number=int(data["number"]))
             return self._pictures.glb(meshes)
-        except (ApuError, KeyError, TypeError, ValueError):
+        except (ApuError, KeyError, OverflowError, TypeError, ValueError):
             return None  # the page's sentence about it comes with `act`
 
     def live(self, pair: int) -> JobRecord | None:

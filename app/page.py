@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.themes import Base
 
 from app.screen import Json
 
@@ -87,9 +88,9 @@ def page_head() -> str:
     return f"<script>{_NO_WEBGPU}</script>{links}"
 
 
-def page_theme() -> gr.themes.Base:
+def page_theme() -> Base:
     """Gradio's plainest theme with the system's fonts, so that nothing is loaded from elsewhere."""
-    return gr.themes.Base(font=_FONT, font_mono=["ui-monospace", "monospace"])
+    return Base(font=_FONT, font_mono=["ui-monospace", "monospace"])
 
 
 def _script(call: str, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from app.meshes import Meshes, Picture, Source, crop_box
 from apu.body.model import BodyModel, load_body
@@ -188,7 +188,7 @@ class Pictures:
         a, b = (
             scene.vertices[person][self._loaded[1].part_vertices(part)] for person, part in enumerate(contact.parts)
         )
-        distance, nearest = cKDTree(b).query(a)
+        distance, nearest = map(np.asarray, KDTree(b).query(a))
         closest = int(np.argmin(distance))
         if distance[closest] < _SHORTEST_ROD_M:
             return None

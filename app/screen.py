@@ -14,8 +14,8 @@ from app.bands import GAP_CM, INSIDE_CM, REPROJECTION
 from app.meshes import Meshes, Picture, Source, crop_box
 from apu.body.lines import part_lines
 from apu.camera import project
-from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyPart, Contact, PairObservation, Side, Verdict
-from review_db.edits import SheetContact
+from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyPart, Contact, Decision, PairObservation, Side, Verdict
+from review_db.edits import Edit, SheetContact
 from review_db.records import DecisionRecord, FitRecord, JobRecord, PairRecord, PairState
 
 Json = dict[str, Any]
@@ -75,8 +75,7 @@ def pair_screen(
         "note": record.sheet.note,
         "saved": f"{last.made_at[11:16]} UTC" if last and last.curator else "",
         "conflicts": [
-            {"id": entry.id, "text": _conflict(entry.edit.kind if hasattr(entry.edit, "kind") else "decision")}
-            for entry in record.conflicts
+            {"id": entry.id, "text": _conflict(entry.edit)} for entry in record.conflicts
         ],
         "decision": _decision(record.decision),
         "fits": len(record.fits),
@@ -287,9 +286,9 @@ def _decision(record: DecisionRecord | None) -> Json | None:
     }
 
 
-def _conflict(kind: str) -> str:
-    what = {"decision": "decision", "note": "note"}.get(kind, f"change ({kind.replace('_', ' ')})")
-    return f"Someone saved this pair while you worked on it; your {what} was kept aside."
+def _conflict(edit: Edit | Decision) -> str:
+    mine = f"decision ({edit.verdict})" if isinstance(edit, Decision) else f"change ({edit.kind.replace('_', ' ')})"
+    return f"Someone saved this pair while you worked on it; your {mine} was kept aside."
 
 
 def _fit_sentence(fit: FitRecord | None, job: JobRecord | None, worker: str, record: PairRecord) -> str:

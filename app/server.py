@@ -115,9 +115,8 @@ def serve(
     except OSError as error:
         raise InputError(f"port {port} of {host} cannot be used ({error.strerror}); choose another") from error
     with listener:
-        config = uvicorn.Config(
-            create_app(workspace, device=device, body=body), log_level="warning", timeout_graceful_shutdown=2
-        )
+        app = create_app(workspace, hosts=(*LOCAL_HOSTS, host), device=device, body=body)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -20,14 +20,15 @@ export function mount(root) {
   });
   const tools = h("div", {class: "tools"}, toggle("points", "Points", "K"), toggle("lines", "Contacts", "C"),
     toggle("mesh", "Meshes", "O"), opacity, toggle("wipe", "Before / after", "W"));
+  const empty = h("p", {class: "sentence empty"});
   const photograph = s("image", {preserveAspectRatio: "none"});
+  photograph.addEventListener("missing", () => replace(empty, "The photograph's file is missing or damaged; import it again."));
   const before = s("image", {class: "mesh", preserveAspectRatio: "none", "clip-path": "url(#apu-before)"});
   const after = s("image", {class: "mesh", preserveAspectRatio: "none", "clip-path": "url(#apu-after)"});
   const clips = s("defs");
   const marks = s("g");
   const plot = s("svg", {class: "plot", role: "img"}, photograph, clips, before, after, marks);
   const foot = h("div", {class: "foot"});
-  const empty = h("p", {class: "sentence empty"});
   root.replaceChildren(h("section", {class: "panel photo", "aria-label": "Photograph"},
     h("div", {class: "head"}, h("h2", {}, "Photograph"), tools), h("div", {class: "canvas"}, plot, empty), foot));
 
@@ -57,11 +58,11 @@ export function mount(root) {
   return (now) => {
     const {pair} = now.screen;
     plot.toggleAttribute("hidden", !pair);
-    replace(empty, now.screen.empty);
     tools.hidden = !pair;
     opacity.value = 100 * now.layers.opacity;
     for (const button of tools.querySelectorAll("button")) button.setAttribute("aria-pressed", String(now.layers[button.dataset.act]));
     replace(foot, ...(pair ? [h("span", {class: "name", title: pair.image}, pair.image), h("span", {class: "muted"}, pair.about)] : []));
+    if (!pair || shown !== pair.id) replace(empty, now.screen.empty);
     if (!pair) return;
     if (shown !== pair.id) [shown, view] = [pair.id, {...pair.crop}];
     plot.setAttribute("aria-label", `The photograph with both people; ${pair.contacts.length} contacts, listed at the right`);

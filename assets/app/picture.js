@@ -22,7 +22,11 @@ async function load(node, state) {
     const arrived = await picture.decode().then(() => true, () => false);
     // A running fit moves on before its pictures come: a late one is worth showing, but not that of other meshes.
     if (arrived && base(state.wanted) === base(url)) fill(node, state, url);
-    else if (!arrived && state.wanted === url) state.shown = url;
+    else if (!arrived && state.wanted === url) {
+      fill(node, state, null);
+      state.shown = url; // not tried again
+      node.dispatchEvent(new Event("missing"));
+    }
   }
   state.loading = false;
 }

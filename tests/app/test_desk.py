@@ -1,9 +1,11 @@
 """Each action of the page does what its name says in the store, and says one sentence where it cannot."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.desk import Desk
@@ -167,6 +169,19 @@ def test_a_store_that_fails_is_one_sentence(workspace: Workspace, tmp_path: Path
     shown = desk.act({"name": "flip", "contact": 1, "pair": 1, "revision": 1})
     assert shown["notice"]["text"] == "The disk is full; free some space and try again."
     assert shown["pair"]["id"] == 1
+
+
+def test_a_pair_that_nothing_can_be_drawn_of_says_so(workspace: Workspace, act: Act) -> None:
+    seen = workspace.pair(1).observation
+    blind = replace(
+        seen,
+        keypoints=np.zeros_like(seen.keypoints),
+        estimate=replace(seen.estimate, valid=np.array([False, False])),
+    )
+    pair = workspace.add_pair(1, blind)
+    shown = act("open", pair=pair)["pair"]
+    assert shown["noMesh"].endswith(".")
+    assert shown["start"]["overlay"] is None
 
 
 def test_an_empty_workspace_has_a_page(tmp_path: Path) -> None:
