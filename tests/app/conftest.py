@@ -188,7 +188,7 @@ def visit(chromium: Browser, serve: Callable[..., str]) -> Iterator[Callable[...
     pages: list[Page] = []
     trouble: list[str] = []
 
-    def open_page(url: str, *, width: int = 1440, height: int = 900, scheme: str = "dark") -> Page:
+    def open_page(url: str, *, width: int = 1024, height: int = 768, scheme: str = "dark") -> Page:
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
         page = context.new_page()
         server = "/".join(url.split("/")[:3])

@@ -23,7 +23,7 @@ def test_a_wrong_side_is_corrected_fitted_accepted_and_exported(
     path = make_workspace(2)
     url = serve(path)
     with Workspace.open(path) as workspace:
-        page = visit(f"{url}/?pair=1")
+        page = visit(f"{url}/?pair=1", width=1440, height=900)
         chosen = page.locator(".line.chosen")
         expect(chosen).to_contain_text("upper arm")
         expect(page.locator(".line.chosen .suggestion")).to_contain_text("A's left upper arm")
@@ -38,7 +38,7 @@ def test_a_wrong_side_is_corrected_fitted_accepted_and_exported(
         expect(page.locator("image.mesh[href*='/fit/']")).to_have_count(1, timeout=60_000)
         expect(page.locator(".tile .band").first).to_contain_text("good")
 
-        page.get_by_role("button", name="Before / after W").click()
+        page.get_by_role("button", name="Before / after").click()
         expect(page.locator("image.mesh[href*='start']")).to_have_count(1)
 
         page.get_by_label("Note", exact=True).fill("arms touch")
