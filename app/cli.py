@@ -234,6 +234,7 @@ def _load(path: Path | None, device: str) -> Any:
 
 def _asker(name: str, workspace: Workspace, answers: Path | None, model: str, url: str, limit: int | None) -> Any:
     from apu.ask import Budget, OpenAIAsker, Replay, ask_keypoints, cached
+    from apu.ask.openai import OPENAI_URL
 
     if name == "keypoints":
         return ask_keypoints
@@ -246,8 +247,8 @@ def _asker(name: str, workspace: Workspace, answers: Path | None, model: str, ur
         raise InputError(f"there is no asker {name!r}; take openai, replay or keypoints")
     if not model:
         raise InputError("the openai asker needs --model, the server's name of the model")
-    options = {"base_url": url} if url else {}
-    asker = OpenAIAsker(model=model, budget=Budget(limit) if limit is not None else None, **options)
+    budget = Budget(limit) if limit is not None else None
+    asker = OpenAIAsker(model=model, base_url=url or OPENAI_URL, budget=budget)
     return cached(asker, workspace.path / "answers", identity=asker.identity)
 
 

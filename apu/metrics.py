@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from apu.body.collide import penetration
 from apu.body.regions import Regions
@@ -70,7 +70,7 @@ def contact_gaps(
     gaps = np.zeros(len(contacts))
     for i, contact in enumerate(contacts):
         a, b = (vertices[p][regions.part_vertices(part)] for p, part in enumerate(contact.parts))
-        gaps[i] = cKDTree(b).query(a)[0].min()
+        gaps[i] = KDTree(b).query(a)[0].min()
     return gaps
 
 

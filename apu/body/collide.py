@@ -1,3 +1,6 @@
+# pyright: reportInvalidTypeForm=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportAssignmentType=false, reportGeneralTypeIssues=false, reportArgumentType=false
+# The kernel is Warp's language in Python's syntax; its names and operators are not Python's.
 """Which points of one body lie inside another, how deep, and where is the way out: NVIDIA Warp's BVH queries.
 
 Many bodies share one Warp mesh, set far apart on a grid, so that one refit and one query serve a whole batch.
@@ -103,13 +106,15 @@ class Collider:
         self._points = self._origins.repeat_interleave(num_vertices, 0).contiguous()
         self._indices = wp.array(index, dtype=wp.int32, device=self._device)
         self._mesh: wp.Mesh | None = None
-        self._vertices = self._moved = self._last = None
+        self._vertices: Tensor | None = None
+        self._moved = torch.zeros(bodies, device=device)
+        self._last: tuple[Tensor, Tensor] | None = None
 
     def update(self, vertices: Float[Tensor, "bodies vertices 3"]) -> None:
         """Move the bodies; their coordinates may be anywhere, each is centred on its own cell first."""
         vertices = vertices.detach().float()
-        moved = (vertices - self._vertices).norm(dim=-1).amax(1) if self._vertices is not None else 0.0
-        self._moved = moved if self._moved is None else self._moved + moved
+        if self._vertices is not None:
+            self._moved = self._moved + (vertices - self._vertices).norm(dim=-1).amax(1)
         self._vertices = vertices
         lower, upper = vertices.amin(1), vertices.amax(1)
         self._centre = (lower + upper) / 2

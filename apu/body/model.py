@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from smplx.vertex_ids import vertex_ids as VERTEX_IDS
+from torch import Tensor
 
 from apu.errors import FormatError, InputError
 from apu.files import asset, load_npz
@@ -70,17 +72,21 @@ class BodyModel:
     @property
     def device(self) -> torch.device:
         """Where the model's tensors are."""
-        return self.smplx.v_template.device
+        return self.tensor("v_template").device
 
     @property
     def dtype(self) -> torch.dtype:
         """Their precision."""
-        return self.smplx.v_template.dtype
+        return self.tensor("v_template").dtype
 
     @property
     def num_vertices(self) -> int:
         """V."""
-        return len(self.smplx.v_template)
+        return len(self.tensor("v_template"))
+
+    def tensor(self, name: str) -> Tensor:
+        """One of the model file's arrays by its name in `smplx` (``"v_template"``, ``"lbs_weights"``, ...)."""
+        return self.smplx.get_buffer(name)
 
     @cached_property
     def skin_faces(self) -> Int[np.ndarray, "faces 3"]:
@@ -180,7 +186,7 @@ def _beside(path: Path, name: str) -> Path | None:
 
 def _smplx_keypoints(num_vertices: int) -> tuple[np.ndarray, np.ndarray]:
     """The licensed SMPL-X's own joints and surface points for every keypoint, as one-hot sums."""
-    vertex_ids = smplx.vertex_ids.vertex_ids["smplx"]
+    vertex_ids = VERTEX_IDS["smplx"]
     index = []
     for name in BODY_25:
         vertex = _SMPLX_VERTEX_OF_KEYPOINT.get(name)

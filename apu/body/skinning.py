@@ -280,21 +280,22 @@ def skinned_surface(body: BodyModel) -> SkinnedPoints:
     The relaxed hands are baked into the rest shape by posing them with smplx's own skinning, once for betas = 0 and
     once for each beta (the result is linear in betas).
     """
-    model, dtype, device = body.smplx, body.dtype, body.device
+    dtype, device = body.dtype, body.device
     betas = torch.cat([torch.zeros(1, NUM_BETAS), torch.eye(NUM_BETAS)]).to(device, dtype)
-    hands = model.pose_mean.to(device, dtype).repeat(len(betas), 1)
-    args = (model.v_template, model.shapedirs, model.posedirs, model.J_regressor, model.parents, model.lbs_weights)
-    vertices, joints = lbs(betas, hands, *args)
+    hands = body.tensor("pose_mean").to(device, dtype).repeat(len(betas), 1)
+    parents, skinning = body.tensor("parents"), body.tensor("lbs_weights")
+    template, shapedirs, posedirs = (body.tensor(name) for name in ("v_template", "shapedirs", "posedirs"))
+    vertices, joints = lbs(betas, hands, template, shapedirs, posedirs, body.tensor("J_regressor"), parents, skinning)
     points = torch.cat([vertices, joints], 1)
     skeleton = Skeleton(
-        parents=tuple(model.parents[:NUM_JOINTS].tolist()),
+        parents=tuple(parents[:NUM_JOINTS].tolist()),
         joints=joints[0, :NUM_JOINTS],
         joint_dirs=(joints[1:] - joints[:1]).permute(1, 2, 0)[:NUM_JOINTS],
     )
-    own = torch.eye(len(model.parents), dtype=dtype, device=device)
-    weights = _without_fingers(torch.cat([model.lbs_weights, own]))
+    own = torch.eye(len(parents), dtype=dtype, device=device)
+    weights = _without_fingers(torch.cat([skinning, own]))
     correctives = torch.zeros(len(points[0]), 3, 189, dtype=dtype, device=device)
-    correctives[: body.num_vertices] = model.posedirs[:189].reshape(189, -1, 3).permute(1, 2, 0)
+    correctives[: body.num_vertices] = posedirs[:189].reshape(189, -1, 3).permute(1, 2, 0)
     return SkinnedPoints(skeleton, points[0], (points[1:] - points[:1]).permute(1, 2, 0), weights, correctives)
 
 

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from apu.body.collide import Collider, other_person
 from apu.body.skinning import NUM_PARAMS, Pose
-from apu.fit.objective import Objective
+from apu.fit.objective import Objective, System
 from apu.fit.options import FitOptions
+from apu.fit.solver import damped_step
 
 _SEGMENT_OF_JOINT = (0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 3, 0, 0, 3, 4, 5, 4, 5, 4, 5)
 """Torso 0, left leg 1, right leg 2, head 3, left arm 4, right arm 5: what moves apart as one."""
 _TORSO_DISTANCE, _LIMB_DISTANCE = 0.25, 0.12
 """Metres to push: a torso is thicker than a limb."""
-_STEPS, _HOLD_SIGMA = 8, 0.02
-"""Steps of the push, and how firmly (metres) the two segments are led to their pushed places."""
+_STEPS, _HOLD_SIGMA, _DAMPING = 8, 0.02, 1e-2
+"""Steps of the push, how firmly (metres) the two segments are led to their pushed places, and its damping."""
 
 
 def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> list[Pose]:
@@ -60,8 +61,7 @@ def _led(objective: Objective, pose: Pose, members: tuple[Tensor, Tensor], targe
     skin, skeleton = objective.body.skin, objective.body.surface.skeleton
     phase = objective.options.schedule[0]
     for _ in range(_STEPS):
-        system = objective.evaluate(pose, phase).linearise()
-        hessian, gradient = system.hessian.clone(), system.gradient.clone()
+        hessian, gradient = objective.evaluate(pose, phase).linearise()
         frames = skeleton.frames(pose)
         vertices, shaped = skin.posed(pose, frames)
         for p, rows in enumerate(members):
@@ -76,6 +76,6 @@ def _led(objective: Objective, pose: Pose, members: tuple[Tensor, Tensor], targe
             residual = ((vertices - target)[0, p, few] / _HOLD_SIGMA).flatten()
             hessian[0, own, own] += lead.T @ lead
             gradient[0, own] += lead.T @ residual
-        damped = hessian + torch.diag_embed(1e-2 * torch.diagonal(hessian, dim1=1, dim2=2) + 1e-6)
-        pose = pose.step(-torch.linalg.solve(damped, gradient).unflatten(-1, (2, NUM_PARAMS)))
+        step = damped_step(System(hessian, gradient), hessian.new_full((1,), _DAMPING))
+        pose = pose.step(step.unflatten(-1, (2, NUM_PARAMS)))
     return pose

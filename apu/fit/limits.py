@@ -38,4 +38,4 @@ def joint_ranges(
             (x, (y0, y1), (z0, z1)) = _RANGES[mirror_name(name)]
             ranges = (x, (-y1, -y0), (-z1, -z0))
         lower[i], upper[i] = np.radians(ranges).T
-    return tuple(torch.as_tensor(a, dtype=dtype, device=device) for a in (lower, upper))
+    return torch.as_tensor(lower, dtype=dtype, device=device), torch.as_tensor(upper, dtype=dtype, device=device)

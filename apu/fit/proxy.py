@@ -76,8 +76,8 @@ def fit_body(model: BodyModel) -> FitBody:
 def _collision_skin(surface: SkinnedPoints, rest: np.ndarray, outer: np.ndarray) -> tuple[SkinnedPoints, np.ndarray]:
     """The outer skin, decimated and tied to the full surface."""
     used, faces = np.unique(outer, return_inverse=True)
-    vertices, triangles = fast_simplification.simplify(
-        rest[used].astype(np.float32), faces.reshape(-1, 3), target_count=2 * PROXY_VERTICES
+    vertices, triangles = fast_simplification.simplify(  # pyright: ignore[reportAssignmentType] - two without a flag
+        rest[used], faces.reshape(-1, 3).astype(np.int32), target_count=2 * PROXY_VERTICES
     )
     collider = Collider(outer, len(rest), 1)
     collider.update(torch.as_tensor(rest[None], dtype=torch.float32))

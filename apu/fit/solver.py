@@ -67,7 +67,7 @@ def minimise(
     moving = torch.isfinite(value)
     steps = torch.zeros(n, dtype=torch.long, device=device)
     for index in range(phase.steps):
-        trial = pose.step(_damped_step(system, damping).unflatten(-1, (2, NUM_PARAMS)))
+        trial = pose.step(damped_step(system, damping).unflatten(-1, (2, NUM_PARAMS)))
         then = objective.evaluate(trial, phase)
         better = moving & torch.isfinite(then.total) & (then.total < value)
         gain = torch.where(better, value - then.total, torch.zeros_like(value))
@@ -93,7 +93,7 @@ def minimise(
     return Solution(pose, value, steps, ~moving)
 
 
-def _damped_step(system: System, damping: Float[Tensor, "N"]) -> Float[Tensor, "N 160"]:
+def damped_step(system: System, damping: Float[Tensor, "N"]) -> Float[Tensor, "N 160"]:
     """-(H + damping diag H)^-1 g; zero where the system cannot be solved."""
     diagonal = torch.diagonal(system.hessian, dim1=1, dim2=2)
     # A column that no residual sees (all zero) must not make the matrix singular.

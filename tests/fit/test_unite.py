@@ -79,7 +79,7 @@ def test_the_objective_does_not_know_who_is_person_0(scene, touch: Contacts, bod
 
 
 def test_exchanging_the_people_exchanges_the_result(scene, touch: Contacts, fitted: FitResult, body: BodyModel) -> None:
-    """Rounding differs with the order and non-convex steps amplify it, so the fits agree to centimetres, not exactly."""
+    """Rounding differs with the order and non-convex steps amplify it, so the fits agree to centimetres."""
     other = fit_pair(scene.observation.swapped(), tuple(c.swapped for c in touch), body)
     distance = body.forward(fitted.params).joints[:, :22] - body.forward(other.params).joints[::-1, :22]
     assert np.linalg.norm(distance, axis=-1).mean() < 0.03
