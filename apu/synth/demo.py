@@ -46,15 +46,16 @@ def write_demo(
     stems = []
     for scene in load_scenes(scenes):
         stem = scene.recipe.name
-        rng = np.random.default_rng([seed, *stem.encode()])
+        # Streams of their own: another way to draw keypoints leaves the answers as they are.
+        detector, estimator, model = (np.random.default_rng([seed, i, *stem.encode()]) for i in range(3))
         seen = visible(scene, body)
         _save_picture(
             folder / "images" / f"{stem}.jpg", photograph(body.forward(scene.params).vertices, scene.recipe, body)
         )
-        _save_json(folder / "keypoints" / f"{stem}_keypoints.json", _openpose(keypoints(scene, body, seen, rng)))
-        bev = _bev(estimate(scene, body, seen, rng), scene, body, rng.permutation(2))
+        _save_json(folder / "keypoints" / f"{stem}_keypoints.json", _openpose(keypoints(scene, body, seen, detector)))
+        bev = _bev(estimate(scene, body, seen, estimator), scene, body, estimator.permutation(2))
         np.savez_compressed(folder / "meshes" / f"{stem}_bev.npz", results=np.array(bev, dtype=object))
-        _save_json(folder / "answers" / f"{stem}_contacts.json", answer(scene.recipe, rng))
+        _save_json(folder / "answers" / f"{stem}_contacts.json", answer(scene.recipe, model))
         truth = scene.params.arrays()
         np.savez_compressed(folder / "truth" / f"{stem}.npz", allow_pickle=False, **truth)
         _save_json(folder / "truth" / f"{stem}.json", _truth(scene, body))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 from jaxtyping import UInt8
 
 from apu.body.model import BodyModel, load_body
@@ -35,7 +36,7 @@ def _strip(scene: Scene, body: BodyModel) -> UInt8[np.ndarray, "height width 3"]
 def main(out: Path, names: list[str]) -> None:
     """Write the sheet of all scenes, or of the named ones."""
     picture = sheet(load_scenes(names or None), load_body())
-    cv2.imwrite(str(out), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    PIL.Image.fromarray(picture).quantize(256, kmeans=2).save(out, optimize=True)
 
 
 if __name__ == "__main__":

@@ -22,16 +22,16 @@ from apu.fit.proxy import FitBody, fit_body
 from apu.synth.recipe import Recipe, load_recipes, start
 from apu.types import SMPL_JOINTS, BodyParams, BodyPart, Side
 
-STEPS, RATE = 400, 0.01
+STEPS, RATE = 600, 0.01
 
 # What costs one unit, in metres and radians; the objective is the sum of squares.
-GAP, SOFT = 0.003, 0.02
-"""Distance of two parts; temperature of the soft minimum over their points."""
+GAP, FIRST_GAP, SOFT = 0.003, 0.03, 0.02
+"""Distance of two parts, at the end and at first, lest they rush through a body; temperature of the soft minimum."""
 FACING = 0.05
 """Skin whose normals do not oppose counts as up to sqrt(2) times this further away."""
 LAID = 0.02
 """Distance of a touching hand's palm and fingers, on average, so that hands are laid on and not pricked in."""
-DEPTH, FLOOR, TRAVEL, TURN = 0.003, 0.002, 0.15, 0.08
+DEPTH, FLOOR, TRAVEL, TURN = 0.002, 0.002, 0.08, 0.08
 REACH, NOD, STANCE = 0.35, 0.15, 0.08
 """Bending away from the recipe: joints of an arm that touches somebody, of the neck, and all others."""
 
@@ -65,9 +65,10 @@ def solve(recipe: Recipe, body: FitBody, *, steps: int = STEPS) -> BodyParams:
         pose = _moved(begin, turn, travel)
         frames = body.surface.skeleton.frames(pose)
         loss = (turn / stiffness).square().sum() + (travel / TRAVEL).square().sum()
-        loss = loss + _touch(parts, pose, frames)
+        gap = max(GAP, FIRST_GAP * (GAP / FIRST_GAP) ** (2 * step / steps))
+        loss = loss + _touch(parts, pose, frames, gap)
         loss = loss + ((soles.posed(pose, frames).points[..., 1].amax(1) - recipe.eye) / FLOOR).square().sum()
-        loss = loss + min(1.0, 0.3 + step / steps) * _inside(body, collider, pose, frames)
+        loss = loss + (0.3 + 3 * step / steps) * _inside(body, collider, pose, frames)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -123,14 +124,14 @@ def _inner(body: FitBody, part: BodyPart) -> np.ndarray:
     return samples[body.normals[samples, 1].numpy() < -0.3]
 
 
-def _touch(parts: _Surface, pose: Pose, frames: Frames) -> Tensor:
+def _touch(parts: _Surface, pose: Pose, frames: Frames, gap: float) -> Tensor:
     points, normals = parts.posed(pose, frames)
     loss = torch.zeros(())
     for (a, b), hands in zip(parts.contacts, parts.hands, strict=True):
         square = (points[0, a][:, None] - points[1, b][None]).square().sum(-1)
         cost = square + FACING**2 * (1 + normals[0, a] @ normals[1, b].T)
         choice = torch.softmax(-cost.detach().flatten() / SOFT**2, 0)
-        loss = loss + (choice * square.flatten()).sum() / GAP**2
+        loss = loss + (choice * square.flatten()).sum() / gap**2
         for axis, is_hand in enumerate(hands):
             if is_hand:
                 nearest = cost.detach().argmin(1 - axis, keepdim=True)
