@@ -14,7 +14,7 @@ from pathlib import Path
 
 import PIL.Image
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from app.server import create_app
 
@@ -37,10 +37,8 @@ def main(workspace: Path, pair: int) -> None:
         save(page, "before")
         page.keyboard.press("Shift+F")
         page.locator(".line.changed").first.wait_for()
+        drop_doubtful(page)
         page.keyboard.press("Enter")
-        page.locator("image.mesh[href*='job']").wait_for(state="attached", timeout=60_000)
-        page.wait_for_timeout(700)
-        save(page, "fitting")
         page.locator("image.mesh[href*='/fit/']").wait_for(state="attached", timeout=60_000)
         page.wait_for_timeout(VIEWER_MS // 2)
         save(page, "review-dark")
@@ -51,6 +49,20 @@ def main(workspace: Path, pair: int) -> None:
         save(visit(browser, url, "light"), "review-light")
         save(visit(browser, url, "dark", size=(1024, 768)), "review-1024x768")
         browser.close()
+
+
+def drop_doubtful(page: Page, below: float = 0.5) -> None:
+    """Strike out the contacts that the answer itself hardly believes."""
+    doubtful = [line for line in page.locator(".line[data-id]").all() if _confidence(line) < below]
+    for number, line in enumerate(doubtful, 1):
+        line.click()
+        page.keyboard.press("x")
+        expect(page.locator(".line.dropped")).to_have_count(number)
+    page.locator(".line[data-id]").first.click()
+
+
+def _confidence(line: Locator) -> float:
+    return float(line.locator(".figure").last.inner_text())
 
 
 def serve(workspace: Path) -> str:
