@@ -18,7 +18,7 @@ from smplx.vertex_ids import vertex_ids as VERTEX_IDS
 from torch import Tensor
 
 from apu.errors import FormatError, InputError
-from apu.files import asset, load_npz
+from apu.files import asset, load_npy, load_npz
 from apu.types import BODY_25, KEYPOINTS, NUM_BETAS, BodyParams
 
 FREE_BODY = "body/smplx/SMPLX_NEUTRAL.npz"
@@ -158,11 +158,17 @@ def load_body(
         raise InputError(
             f"{path}: its child template is missing; put {KID_TEMPLATE} beside it (the 11th beta needs it)"
         )
-    # smplx unpickles what it opens, so the allow-list reader must have accepted every object in the file before.
+    # smplx unpickles what it opens, so the reader that runs nothing must have accepted both files before.
     data = load_npz(path, max_bytes=_MAX_BYTES)
+    child = load_npy(kid_template, max_bytes=_MAX_BYTES)
     missing = {"v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f"} - data.keys()
     if missing:
         raise FormatError(f"{path}: not a SMPL-X model file, it lacks {', '.join(sorted(missing))}")
+    if child.shape != data["v_template"].shape:
+        raise FormatError(
+            f"{kid_template}: the child template has {child.shape} numbers and the body {data['v_template'].shape}; "
+            "they must be of one model"
+        )
     with _quiet():
         model = smplx.SMPLX(
             str(path), kid_template_path=str(kid_template), age="kid", num_betas=NUM_BETAS - 1,

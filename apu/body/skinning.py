@@ -285,7 +285,7 @@ def skinned_surface(body: BodyModel) -> SkinnedPoints:
     hands = body.tensor("pose_mean").to(device, dtype).repeat(len(betas), 1)
     parents, skinning = body.tensor("parents"), body.tensor("lbs_weights")
     template, shapedirs, posedirs = (body.tensor(name) for name in ("v_template", "shapedirs", "posedirs"))
-    vertices, joints = lbs(betas, hands, template, shapedirs, posedirs, body.tensor("J_regressor"), parents, skinning)
+    vertices, joints = lbs(betas, hands, template, shapedirs, posedirs, body.tensor("J_regressor"), parents, skinning)  # pyright: ignore[reportArgumentType] - smplx names its own alias of Tensor
     points = torch.cat([vertices, joints], 1)
     skeleton = Skeleton(
         parents=tuple(parents[:NUM_JOINTS].tolist()),
