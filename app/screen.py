@@ -74,9 +74,7 @@ def pair_screen(
         "canUndo": any(not entry.undone and entry.curator for entry in record.history),
         "note": record.sheet.note,
         "saved": f"{last.made_at[11:16]} UTC" if last and last.curator else "",
-        "conflicts": [
-            {"id": entry.id, "text": _conflict(entry.edit)} for entry in record.conflicts
-        ],
+        "conflicts": [{"id": entry.id, "text": _conflict(entry.edit)} for entry in record.conflicts],
         "decision": _decision(record.decision),
         "fits": len(record.fits),
         "fitted": fit is not None,
@@ -109,22 +107,15 @@ def job_screen(job: JobRecord | None) -> Json | None:
     if job is None:
         return None
     progress = job.progress
-    step = progress.get("step")
-    sentences = {
-        "queued": "Waiting for the fit worker.",
-        "running": f"Stage {progress['stage']}, step {step}." if step is not None else "Starting.",
-        "failed": f"The fit failed: {job.error.rstrip('.')}.",
-        "cancelled": "Stopped.",
-    }
     live = Meshes(pair=job.pair, source=Source.JOB, number=job.id) if job.preview else None
     return {
         "id": job.id,
         "state": job.state,
         "cancelling": job.cancelling,
-        "sentence": sentences.get(job.state, ""),
+        "sentence": _job_sentence(job),
         "fraction": progress.get("fraction", 0.0),
         "terms": progress.get("terms", {}),
-        **_pictures(live, f"?step={step}"),
+        **_pictures(live, f"?step={progress.get('step', 0)}"),
     }
 
 
@@ -294,6 +285,8 @@ def _conflict(edit: Edit | Decision) -> str:
 def _fit_sentence(fit: FitRecord | None, job: JobRecord | None, worker: str, record: PairRecord) -> str:
     if worker:
         return worker
+    if job and job.state != "done" and not (fit and job.finished_at and fit.made_at > job.finished_at):
+        return _job_sentence(job)
     if fit is None:
         return "Not fitted yet: the meshes are the first guess."
     if fit.stale:
@@ -302,6 +295,18 @@ def _fit_sentence(fit: FitRecord | None, job: JobRecord | None, worker: str, rec
     kept = "" if fit.kept else " The automatic filter would drop this pair."
     contacts = _count(record.sheet.active)
     return f"Fitted to {contacts} in {fit.seconds:.1f} s.{swapped}{kept}"
+
+
+def _job_sentence(job: JobRecord) -> str:
+    if job.state == "running" and job.progress:
+        return f"Stage {job.progress['stage']}, step {job.progress['step']}."
+    return {
+        "queued": "Waiting for the fit worker.",
+        "running": "Starting.",
+        "done": "Fitted.",
+        "failed": f"The fit failed: {job.error.rstrip('.')}.",
+        "cancelled": "Stopped.",
+    }[job.state]
 
 
 def _count(contacts: Sequence[Contact]) -> str:

@@ -22,7 +22,7 @@ export function mount(root) {
       running
         ? button("cancel", job.cancelling ? "Stopping …" : "Cancel", "Esc", {class: "primary", disabled: job.cancelling})
         : button("fit", now.fitted ? "Refit" : "Fit", "⏎", {class: "primary"}),
-      h("div", {class: "words"}, h("span", {role: "status"}, job?.sentence || now.fitSentence),
+      h("div", {class: "words"}, h("span", {role: "status"}, live?.sentence ?? now.fitSentence),
         running && h("span", {class: "progress"}, h("span", {style: `width:${100 * (job.fraction ?? 0)}%`}))));
     figures.classList.toggle("past", running || now.stale);
     replace(figures, ...now.figures.map(figure));
