@@ -113,7 +113,8 @@ def serve(
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise InputError(f"port {port} of {host} cannot be used ({error.strerror}); choose another") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise InputError(f"port {port} of {host} cannot be used ({reason}); choose another") from error
     with listener:
         app = create_app(workspace, hosts=(*LOCAL_HOSTS, host), device=device, body=body)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)

@@ -67,7 +67,8 @@ class Supervisor:
 
     def _launch(self, name: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "app.worker", str(self._workspace.path), "--name", name, *self._arguments]
-        return subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own module
+        # A session of its own: Ctrl-C is for the server, which then closes the worker's input.
+        return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own module
 
     @staticmethod
     def _finish(process: subprocess.Popen[bytes]) -> None:
