@@ -13,6 +13,7 @@ and as long as it is large it is not near.
 """
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -121,11 +122,12 @@ class Collider:
         self._box = (lower - self._centre).contiguous(), (upper - self._centre).contiguous()
         placed = vertices - self._centre[:, None] + self._origins[:, None]
         self._points.copy_(placed.reshape(-1, 3))
-        if self._mesh is None:
-            points = wp.from_torch(self._points, dtype=wp.vec3)
-            self._mesh = wp.Mesh(points=points, indices=self._indices, support_winding_number=True)
-        else:
-            self._mesh.refit()
+        with _torch_stream(self._points):
+            if self._mesh is None:
+                points = wp.from_torch(self._points, dtype=wp.vec3)
+                self._mesh = wp.Mesh(points=points, indices=self._indices, support_winding_number=True)
+            else:
+                self._mesh.refit()
 
     def query(self, points: Float[Tensor, "bodies points 3"], *, ignored: float = 0.0) -> Inside:
         """How deep `points[b]` lie in body b, and the nearest place on its surface.
@@ -144,26 +146,23 @@ class Collider:
         depth = torch.empty(shape, dtype=torch.float32, device=local.device)
         face = torch.empty(shape, dtype=torch.int32, device=local.device)
         bary = torch.empty((*shape, 3), dtype=torch.float32, device=local.device)
-        wp.launch(
-            _closest,
-            dim=shape,
-            inputs=[
-                self._mesh.id,
-                self._faces_per_body,
-                _REACH,
-                _ACCURACY,
-                wp.from_torch(self._origins, dtype=wp.vec3),
-                wp.from_torch(lower, dtype=wp.vec3),
-                wp.from_torch(upper, dtype=wp.vec3),
-                wp.from_torch(local, dtype=wp.vec3),
-                wp.from_torch(bound),
-                ignored,
-                wp.from_torch(depth),
-                wp.from_torch(face),
-                wp.from_torch(bary, dtype=wp.vec3),
-            ],
-            device=self._device,
-        )
+        inputs = [
+            self._mesh.id,
+            self._faces_per_body,
+            _REACH,
+            _ACCURACY,
+            wp.from_torch(self._origins, dtype=wp.vec3),
+            wp.from_torch(lower, dtype=wp.vec3),
+            wp.from_torch(upper, dtype=wp.vec3),
+            wp.from_torch(local, dtype=wp.vec3),
+            wp.from_torch(bound),
+            ignored,
+            wp.from_torch(depth),
+            wp.from_torch(face),
+            wp.from_torch(bary, dtype=wp.vec3),
+        ]
+        with _torch_stream(local):
+            wp.launch(_closest, dim=shape, inputs=inputs, device=self._device)
         self._last, self._moved = (points, depth), torch.zeros_like(depth[:, 0])
         return Inside(depth, face.long(), bary)
 
@@ -174,6 +173,13 @@ class Collider:
         before, depth = self._last
         left = depth.abs() - (points - before).norm(dim=-1) - self._moved[:, None] - _ROUNDING
         return (left.clamp_min(0) * depth.sign()).contiguous()
+
+
+def _torch_stream(tensor: Tensor) -> AbstractContextManager[object]:
+    """On a GPU, queue Warp's work behind PyTorch's; their streams know nothing of each other."""
+    if not tensor.is_cuda:
+        return nullcontext()
+    return wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(tensor.device)))
 
 
 def other_person(points: Float[Tensor, "bodies points 3"]) -> Float[Tensor, "bodies points 3"]:
