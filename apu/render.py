@@ -164,7 +164,7 @@ def overlay(
     opacity: float = 0.75,
     colours: Colours | None = None,
     backend: Backend = "opencv",
-) -> UInt8[np.ndarray, "height width 3"]:
+) -> UInt8[np.ndarray, "rows columns 3"]:
     """Bodies over a part of the photograph, drawn at the size at which it will be shown.
 
     `box` (xyxy, rounded to whole pixels) is the part to show, all of it by default; it may reach beyond the

@@ -105,7 +105,7 @@ def estimate(
     params = scene.params
     world = _world_rotations(params)
     joints = body.forward(params).joints
-    standing = Rotation.from_rotvec(local_rotations({})[0])
+    standing = Rotation.from_rotvec(local_rotations({}))
     local = np.concatenate([params.global_orient[:, None], params.body_pose], axis=1).astype(float)
     for person, joint in np.ndindex(local.shape[:2]):
         name, hidden = SMPL_JOINTS[joint], not _is_seen(SMPL_JOINTS[joint], seen[person])
@@ -126,7 +126,6 @@ def estimate(
         global_orient=local[:, 0].astype(np.float32),
         body_pose=local[:, 1:].astype(np.float32),
         betas=betas.astype(np.float32),
-        hand_pose=np.zeros_like(params.hand_pose),
     )
     return replace(moved, transl=_misplaced(params.transl, joints[:, 0], rng, noise))
 

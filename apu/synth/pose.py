@@ -25,8 +25,8 @@ VOCABULARY: Mapping[str, frozenset[str]] = MappingProxyType(
         "head": frozenset({"nod", "tilt", "turn"}),  # likewise
         # raise: 0 hanging, 90 level, 180 up, in the plane forward: 0 sideways, 90 to the front; twist: inwards;
         # elbow: bent; palm: turned up from pointing at the body; wrist: fingers towards the palm;
-        # thumbward: hand towards the thumb; curl: fingers, from the relaxed hand.
-        "arm": frozenset({"raise", "forward", "twist", "elbow", "palm", "wrist", "thumbward", "curl", "shrug"}),
+        # thumbward: hand towards the thumb; shrug: shoulder up.
+        "arm": frozenset({"raise", "forward", "twist", "elbow", "palm", "wrist", "thumbward", "shrug"}),
         # flex: thigh forwards; open: outwards; twist: toes outwards; knee: bent; ankle: toes up.
         "leg": frozenset({"flex", "open", "twist", "knee", "ankle"}),
     }
@@ -36,25 +36,20 @@ _SPINE = ("spine1", "spine2", "spine3")
 _SCAPULA_DOWN, _SCAPULA_UP = 0.15, 0.3  # shares of an arm's angle to the horizontal that the shoulder blade makes
 
 
-def local_rotations(words: PoseWords) -> tuple[Float[np.ndarray, "21 3"], Float[np.ndarray, "30 3"]]:
-    """Axis-angle rotations of the 21 body joints, and of the fingers relative to the relaxed hand.
+def local_rotations(words: PoseWords) -> Float[np.ndarray, "21 3"]:
+    """Axis-angle rotations of the 21 body joints; fingers stay relaxed.
 
     Raises:
         ValueError: a part or an angle that is not in `VOCABULARY`.
     """
     joints = {name: Rotation.identity() for name in SMPL_JOINTS[1:]}
-    fingers = np.zeros((2, 5, 3, 3))
     standing = {"left_arm": {}, "right_arm": {}}
     for part, angles in (standing | dict(words)).items():
         side, _, kind = part.rpartition("_")
         _check(part, kind or part, angles)
-        turns, curl = _PARTS[kind or part](_Degrees(angles))
-        for joint, turn in turns.items():
+        for joint, turn in _PARTS[kind or part](_Degrees(angles)).items():
             joints[f"{side}_{joint}" if side else joint] = _mirrored(turn) if side == "right" else turn
-        if side and curl:
-            fingers[side == "right", :4, :, 2] = np.radians(curl) * (1 if side == "right" else -1)
-    body = np.stack([joints[name].as_rotvec() for name in SMPL_JOINTS[1:]])
-    return body.astype(np.float32), fingers.reshape(30, 3).astype(np.float32)
+    return np.stack([joints[name].as_rotvec() for name in SMPL_JOINTS[1:]]).astype(np.float32)
 
 
 class _Degrees(dict):
@@ -83,17 +78,17 @@ def _mirrored(turn: Rotation) -> Rotation:
     return Rotation.from_rotvec(turn.as_rotvec() * (1, -1, -1))
 
 
-def _spine(angles: _Degrees) -> tuple[dict[str, Rotation], float]:
+def _spine(angles: _Degrees) -> dict[str, Rotation]:
     share = Rotation.from_euler("YXZ", [angles["turn"], angles["bend"], -angles["lean"]], degrees=True).as_rotvec() / 3
-    return {name: Rotation.from_rotvec(share) for name in _SPINE}, 0.0
+    return {name: Rotation.from_rotvec(share) for name in _SPINE}
 
 
-def _head(angles: _Degrees) -> tuple[dict[str, Rotation], float]:
+def _head(angles: _Degrees) -> dict[str, Rotation]:
     half = Rotation.from_euler("YXZ", [angles["turn"], angles["nod"], -angles["tilt"]], degrees=True).as_rotvec() / 2
-    return {name: Rotation.from_rotvec(half) for name in ("neck", "head")}, 0.0
+    return {name: Rotation.from_rotvec(half) for name in ("neck", "head")}
 
 
-def _arm(angles: _Degrees) -> tuple[dict[str, Rotation], float]:
+def _arm(angles: _Degrees) -> dict[str, Rotation]:
     """The left arm: a swing from hanging to its direction, the twist about itself, then elbow, forearm and hand."""
     rise, azimuth = np.radians([angles["raise"], angles["forward"]])
     swing = Rotation.from_rotvec(rise * np.array([-np.sin(azimuth), 0, np.cos(azimuth)]))
@@ -103,17 +98,16 @@ def _arm(angles: _Degrees) -> tuple[dict[str, Rotation], float]:
     # Half of the forearm's turn happens above the wrist, half in it, so that the skin does not wring.
     forearm = _about("x", -angles["palm"] / 2)
     hand = forearm * _about("y", -angles["thumbward"]) * _about("z", -angles["wrist"])
-    turns = {
+    return {
         "collar": blade, "shoulder": blade.inv() * arm, "elbow": _about("y", -angles["elbow"]) * forearm, "wrist": hand,
     }  # fmt: skip
-    return turns, angles["curl"]
 
 
-def _leg(angles: _Degrees) -> tuple[dict[str, Rotation], float]:
+def _leg(angles: _Degrees) -> dict[str, Rotation]:
     hip = _about("z", angles["open"]) * _about("x", -angles["flex"]) * _about("y", angles["twist"])
-    return {"hip": hip, "knee": _about("x", angles["knee"]), "ankle": _about("x", -angles["ankle"])}, 0.0
+    return {"hip": hip, "knee": _about("x", angles["knee"]), "ankle": _about("x", -angles["ankle"])}
 
 
-_PARTS: Mapping[str, Callable[[_Degrees], tuple[dict[str, Rotation], float]]] = {
+_PARTS: Mapping[str, Callable[[_Degrees], dict[str, Rotation]]] = {
     "spine": _spine, "head": _head, "arm": _arm, "leg": _leg,
 }  # fmt: skip

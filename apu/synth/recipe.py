@@ -112,7 +112,6 @@ def load_recipes(path: Path | None = None) -> dict[str, Recipe]:
 
 def start(recipe: Recipe, body: BodyModel) -> BodyParams:
     """The people as the recipe words them: pelvis over its place, lowest point on the floor, camera's frame."""
-    poses = [local_rotations(person.pose) for person in recipe.people]
     scene = Rotation.from_euler("y", recipe.turn, degrees=True)
     turns = [_CAMERA_AXES * scene * Rotation.from_euler("y", p.facing, degrees=True) for p in recipe.people]
     betas = np.zeros((2, NUM_BETAS), np.float32)
@@ -121,10 +120,9 @@ def start(recipe: Recipe, body: BodyModel) -> BodyParams:
         row[-1] = person.child
     params = BodyParams(
         global_orient=np.stack([turn.as_rotvec() for turn in turns]).astype(np.float32),
-        body_pose=np.stack([pose for pose, _ in poses]),
+        body_pose=np.stack([local_rotations(person.pose) for person in recipe.people]),
         betas=betas,
         transl=np.zeros((2, 3), np.float32),
-        hand_pose=np.stack([fingers for _, fingers in poses]),
     )
     posed = body.forward(params)
     pelvis, lowest = posed.joints[:, 0], posed.vertices[..., 1].max(axis=1)

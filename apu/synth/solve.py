@@ -53,8 +53,7 @@ class _Surface:
 
 def solve(recipe: Recipe, body: FitBody, *, steps: int = STEPS) -> BodyParams:
     """The recipe's people in contact, camera's frame; fingers stay relaxed."""
-    params = start(recipe, body.model)
-    begin = Pose.of(params)
+    begin = Pose.of(start(recipe, body.model))
     parts, soles = _touching(recipe, body), _soles(body)
     stiffness = _stiffness(recipe)
     collider = Collider(body.skin_faces, len(body.skin.rest), 2)
@@ -73,8 +72,7 @@ def solve(recipe: Recipe, body: FitBody, *, steps: int = STEPS) -> BodyParams:
         loss.backward()
         optimiser.step()
         schedule.step()
-    solved = _moved(begin, turn.detach(), travel.detach()).params()
-    return replace(solved, betas=params.betas, hand_pose=params.hand_pose)
+    return _moved(begin, turn.detach(), travel.detach()).params()
 
 
 def _stiffness(recipe: Recipe) -> Float[Tensor, "2 22 1"]:
