@@ -107,12 +107,20 @@ def tell(workspace: Workspace, pair: int, observation: PairObservation, said: Co
 
 @pytest.fixture(scope="session")
 def make_workspace(body: BodyModel, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes a workspace of as many simulated pairs as asked for; all but the last `silent` ones have an answer."""
+    """Makes a workspace of as many simulated pairs as asked for; all but the last `silent` ones have an answer.
+
+    Pairs without `meshes` have neither a first guess nor keypoints to make one: their page needs no 3D viewer, which
+    takes seconds to start without a GPU.
+    """
     folder = tmp_path_factory.mktemp("pictures")
     picture = render(body.forward(standing()).vertices, body.faces, CAMERA)
     observation = observe(body, "pair.png")
+    bare = replace(
+        observation, keypoints=np.zeros_like(observation.keypoints),
+        estimate=replace(observation.estimate, valid=np.array([False, False])),
+    )  # fmt: skip
 
-    def make(pairs: int = 2, *, silent: int = 0, name: str = "toys", said: ContactAnswer | None = None) -> Path:
+    def make(pairs: int = 2, *, silent: int = 0, name: str = "toys", meshes: bool = True) -> Path:
         path = tmp_path_factory.mktemp("workspace") / name
         with Workspace.create(path) as workspace:
             for number in range(pairs):
@@ -120,10 +128,10 @@ def make_workspace(body: BodyModel, tmp_path_factory: pytest.TempPathFactory) ->
                 tinted = np.clip(picture.astype(int) - number, 0, 255).astype(np.uint8)
                 cv2.imwrite(str(shot), cv2.cvtColor(tinted, cv2.COLOR_RGB2BGR))
                 image = workspace.add_image(shot, size=(480, 400), source="simulated", action="standing")
-                seen = replace(observation, image=shot.name)
+                seen = replace(observation if meshes else bare, image=shot.name)
                 pair = workspace.add_pair(image, seen)
                 if number < pairs - silent:
-                    tell(workspace, pair, seen, said or answer())
+                    tell(workspace, pair, seen, answer())
         return path
 
     return make

@@ -1,11 +1,9 @@
 """Each action of the page does what its name says in the store, and says one sentence where it cannot."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from app.desk import Desk
@@ -171,17 +169,13 @@ def test_a_store_that_fails_is_one_sentence(workspace: Workspace, tmp_path: Path
     assert shown["pair"]["id"] == 1
 
 
-def test_a_pair_that_nothing_can_be_drawn_of_says_so(workspace: Workspace, act: Act) -> None:
-    seen = workspace.pair(1).observation
-    blind = replace(
-        seen,
-        keypoints=np.zeros_like(seen.keypoints),
-        estimate=replace(seen.estimate, valid=np.array([False, False])),
-    )
-    pair = workspace.add_pair(1, blind)
-    shown = act("open", pair=pair)["pair"]
-    assert shown["noMesh"].endswith(".")
-    assert shown["start"]["overlay"] is None
+def test_a_pair_that_nothing_can_be_drawn_of_says_so(make_workspace: Callable[..., Path], tmp_path: Path) -> None:
+    with Workspace.open(make_workspace(1, meshes=False)) as workspace:
+        desk = Desk(workspace, Pictures(workspace, tmp_path), curator="tester", trouble=lambda: "")
+        shown = desk.act({"name": "open", "pair": 1})["pair"]
+        assert shown["noMesh"].endswith(".")
+        assert shown["start"]["overlay"] is None
+        assert desk.solid({"pair": 1, "source": "guess", "number": 1}) is None
 
 
 def test_an_empty_workspace_has_a_page(tmp_path: Path) -> None:

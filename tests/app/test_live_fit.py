@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.worker import preview_bytes
-from review_db import JobRecord, Workspace
+from review_db import Flip, JobRecord, Workspace
 
 from .conftest import standing
 
@@ -58,7 +58,7 @@ def test_a_running_fit_is_seen_survives_a_reload_and_can_be_cancelled(
 def test_a_failed_fit_says_why_and_can_be_asked_for_again(
     make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
 ) -> None:
-    path = make_workspace(1)
+    path = make_workspace(1, meshes=False)
     url = serve(path, worker=False)
     with Workspace.open(path) as workspace:
         page = visit(f"{url}/?pair=1")
@@ -74,9 +74,7 @@ def test_a_failed_fit_says_why_and_can_be_asked_for_again(
 def test_what_another_curator_changes_comes_up_and_a_stale_edit_asks(
     make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
 ) -> None:
-    from review_db import Flip
-
-    path = make_workspace(1)
+    path = make_workspace(1, meshes=False)
     url = serve(path, worker=False)
     with Workspace.open(path) as workspace:
         page = visit(f"{url}/?pair=1")
