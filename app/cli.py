@@ -34,7 +34,6 @@ app.add_typer(body_app, name="body")
 _stderr = Console(stderr=True, highlight=False)
 
 WorkspaceAt = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="Folder of the workspace.", show_default=False)]
-Folder = Annotated[Path | None, typer.Option(exists=True, help="Folder; default: the images' own.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 Body = Annotated[
     Path | None,
@@ -108,7 +107,7 @@ def ask(
     from app.steps import ask_pairs
 
     with _open(workspace) as opened:
-        asked = _asker(asker, opened, answers, model, base_url, max_requests)
+        asked = _asker(asker, opened, answers, model, base_url, max_requests, again)
         _finish(
             _tell(ask_pairs(opened, asked, name=asker, workers=workers, again=again), "Asking"),
             "pairs answered",
@@ -124,6 +123,9 @@ def fit(
     denoised: Annotated[
         bool, typer.Option(help="Let contacts that nobody has touched take the denoiser's sides first.")
     ] = False,
+    exchange: Annotated[
+        bool, typer.Option(help="First exchange the two people where untouched contacts lie closer that way.")
+    ] = False,
     body: Body = None,
     as_json: AsJson = False,
 ) -> None:
@@ -133,7 +135,8 @@ def fit(
     with _open(workspace) as opened:
         pairs = waiting(opened, pair=pair)
         loaded = _load(body, device)
-        done = track(fit_pairs(opened, loaded, pairs, denoised=denoised), "Fitting", total=len(pairs), console=_stderr)
+        fits = fit_pairs(opened, loaded, pairs, exchange=exchange, denoised=denoised)
+        done = track(fits, "Fitting", total=len(pairs), console=_stderr)
         _finish(_complain(done), "pairs fitted", as_json)
 
 
@@ -232,7 +235,9 @@ def _load(path: Path | None, device: str) -> Any:
     return load_body(path, device=best_device(device))
 
 
-def _asker(name: str, workspace: Workspace, answers: Path | None, model: str, url: str, limit: int | None) -> Any:
+def _asker(
+    name: str, workspace: Workspace, answers: Path | None, model: str, url: str, limit: int | None, again: bool
+) -> Any:
     from apu.ask import Budget, OpenAIAsker, Replay, ask_keypoints, cached
     from apu.ask.openai import OPENAI_URL
 
@@ -249,7 +254,7 @@ def _asker(name: str, workspace: Workspace, answers: Path | None, model: str, ur
         raise InputError("the openai asker needs --model, the server's name of the model")
     budget = Budget(limit) if limit is not None else None
     asker = OpenAIAsker(model=model, base_url=url or OPENAI_URL, budget=budget)
-    return cached(asker, workspace.path / "answers", identity=asker.identity)
+    return cached(asker, workspace.path / "answers", identity=asker.identity, fresh=again)
 
 
 def _need_folder(path: Path) -> None:

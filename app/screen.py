@@ -235,7 +235,7 @@ def _by(contact: Contact) -> str:
 def _gap(contact: Contact, fit: FitRecord | None) -> Json | None:
     """The gap of these parts in the latest fit, if that fit used them."""
     for used, gap in zip(fit.contacts, fit.gaps_m, strict=True) if fit else ():
-        if (used.parts[::-1] if fit and fit.swapped else used.parts) == contact.parts:
+        if used.parts == contact.parts:
             band = GAP_CM.band(100 * gap)
             return {"text": f"{100 * gap:.1f} cm", "band": band.split()[0], "help": f"{band}. {GAP_CM.words}"}
     return None

@@ -14,16 +14,15 @@ from apu.denoise import SideCheck, denoise
 from apu.errors import AnswerError, ApuError, InputError
 from apu.formats.folder import Skipped, gather
 from apu.formats.images import read_image
+from apu.formats.match import trusted_keypoints
 from apu.formats.people import read_people
 from apu.propose import ProposeOptions, propose
 from apu.types import ContactAnswer
-from review_db import PairFilter, PairState, PairSummary, Suggestion, TakeSuggestion, Workspace
+from review_db import PairFilter, PairState, PairSummary, SetNote, Suggestion, TakeSuggestion, Workspace
+from review_db.edits import PROGRAM, Undo
 
 SIMULATED = "simulated"
 """A source whose name begins with this word was made by a program; its pairs say so everywhere."""
-
-DENOISER = "denoiser"
-"""Whose name stands in the history of contacts that took the denoiser's sides without a person looking."""
 
 _QUESTIONS_AT_ONCE = 64  # each holds its cut-out of the photograph in memory
 
@@ -125,18 +124,18 @@ def ask_pairs(
                 continue
             asked.append((question_of(record.observation, photograph, prompt), summary))
         results = ask_all([question for question, _ in asked], asker, workers=workers)
-        for (question, summary), result in zip(asked, results, strict=True):
+        for (_, summary), result in zip(asked, results, strict=True):
             if isinstance(result, AnswerError):
                 workspace.add_answer_failure(summary.id, result, asker=name, prompt_id=prompt.id)
                 yield Outcome(name=summary.image, pair=summary.id, done=False, notes=(str(result),))
             else:
-                store_answer(workspace, summary.id, question, result, name=name)
+                store_answer(workspace, summary.id, result, name=name)
                 yield Outcome(name=summary.image, pair=summary.id)
 
 
-def store_answer(workspace: Workspace, pair: int, question: Question, answer: ContactAnswer, *, name: str) -> int:
+def store_answer(workspace: Workspace, pair: int, answer: ContactAnswer, *, name: str) -> int:
     """Keep an answer with the denoiser's verdict on each of its contacts; returns the answer's id."""
-    checks = denoise(answer.contacts, question.keypoints)
+    checks = denoise(answer.contacts, trusted_keypoints(workspace.pair(pair).observation))
     return workspace.add_answer(pair, answer, asker=name, suggestions=[_suggestion(check) for check in checks])
 
 
@@ -153,19 +152,26 @@ def _suggestion(check: SideCheck) -> Suggestion:
 
 
 def fit_pairs(
-    workspace: Workspace, body: BodyModel, pairs: Iterable[PairSummary], *, denoised: bool = False
+    workspace: Workspace,
+    body: BodyModel,
+    pairs: Iterable[PairSummary],
+    *,
+    exchange: bool = False,
+    denoised: bool = False,
 ) -> Iterator[Outcome]:
     """Fit pairs one after another to the contacts that stand.
 
     Args:
         workspace: whose pairs. body: to fit, on its device. pairs: which.
+        exchange: of contacts that no curator has touched, exchange the two people where they lie closer that way.
         denoised: let contacts that no curator has touched take the denoiser's sides first (an edit that can be undone).
     """
     for pair in pairs:
         try:
-            if denoised:
+            untouched = not _touched(workspace, pair.id)
+            if denoised and untouched:
                 take_suggestions(workspace, pair.id)
-            run_fit(workspace, pair.id, body)
+            run_fit(workspace, pair.id, body, exchange=exchange and untouched)
         except ApuError as error:
             yield Outcome(name=pair.image, pair=pair.id, done=False, notes=(str(error),))
         else:
@@ -173,11 +179,18 @@ def fit_pairs(
 
 
 def take_suggestions(workspace: Workspace, pair: int) -> None:
-    """Let the denoiser's verdicts stand where no curator has worked on the contacts."""
+    """Let the denoiser's verdicts stand, as an edit of the program."""
     record = workspace.pair(pair)
-    touched = any(not entry.undone for entry in record.history)
-    if not touched and any(line.suggested for line in record.sheet.contacts):
-        workspace.edit_contacts(pair, TakeSuggestion(), curator=DENOISER, revision=record.sheet.revision)
+    if any(line.suggested for line in record.sheet.contacts):
+        workspace.edit_contacts(pair, TakeSuggestion(), curator=PROGRAM, revision=record.sheet.revision)
+
+
+def _touched(workspace: Workspace, pair: int) -> bool:
+    """A person's edit of the contacts stands."""
+    return any(
+        entry.curator not in ("", PROGRAM) and not entry.undone and not isinstance(entry.edit, SetNote | Undo)
+        for entry in workspace.pair(pair).history
+    )
 
 
 def waiting(workspace: Workspace, *, pair: int | None = None) -> tuple[PairSummary, ...]:

@@ -33,7 +33,7 @@ _UNSEEN = Gap(distance=float("nan"), confidence=0.0)
 class SideModel:
     """What is assumed of touching parts, of detectors and of the models that are corrected.
 
-    The defaults are round numbers; tests/test_denoise.py holds the simulation they were checked on.
+    The defaults are round numbers; tests/stick_people.py holds the simulation they were checked on.
 
     Attributes:
         reach: spread of the 2D distance between the lines of parts that touch, torso lengths; parts are thick.

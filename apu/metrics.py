@@ -41,17 +41,22 @@ def units_512(observation: PairObservation, confidence: Float[np.ndarray, "peopl
 
 
 def reprojection_error(
-    keypoints: Float[np.ndarray, "people 67 3"], observation: PairObservation
+    keypoints: Float[np.ndarray, "people 67 3"],
+    observation: PairObservation,
+    *,
+    min_confidence: float = MIN_CONFIDENCE,
+    border: float = BORDER,
 ) -> tuple[Float[np.ndarray, "people"], Float[np.ndarray, "people"]]:
     """Mean distance of the used body keypoints to the detected ones, per person: (512-units, pixels).
 
     Args:
         keypoints: of the meshes, camera frame, metres. observation: detections and camera.
+        min_confidence, border: which keypoints are used, see `used_confidence`.
 
     Returns:
         NaN for a person without a used keypoint; infinity where a point lies behind the camera.
     """
-    confidence = used_confidence(observation)
+    confidence = used_confidence(observation, min_confidence=min_confidence, border=border)
     distance = np.linalg.norm(
         project(keypoints[:, : len(BODY_25)], observation.camera) - observation.keypoints[:, : len(BODY_25), :2],
         axis=-1,

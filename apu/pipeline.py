@@ -5,7 +5,7 @@ programs that work without a workspace.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,7 +13,8 @@ from jaxtyping import UInt8
 from apu import denoise as denoiser
 from apu.ask import Asker, load_prompt, question_of
 from apu.body.model import BodyModel
-from apu.fit import FitOptions, FitProgress, fit_pair
+from apu.fit import FitOptions, FitProgress, fit_pair, lies_closer_exchanged
+from apu.formats.match import trusted_keypoints
 from apu.formats.people import People
 from apu.propose import ProposeOptions, propose
 from apu.types import Contact, ContactAnswer, FitResult, PairObservation
@@ -59,9 +60,11 @@ def reconstruct(
     )
     for pair in proposals.pairs:
         answer = asker(question_of(pair, photograph, prompt))
-        checks = denoiser.denoise(answer.contacts, pair.keypoints)
+        exchanged = lies_closer_exchanged(pair, answer.contacts, body, options=fit_options)
+        contacts = tuple(c.swapped for c in answer.contacts) if exchanged else answer.contacts
+        checks = denoiser.denoise(contacts, trusted_keypoints(pair))
         fit = unite(pair, denoiser.apply(checks), body, options=fit_options)
-        yield Reconstruction(observation=pair, answer=answer, checks=checks, fit=fit)
+        yield Reconstruction(observation=pair, answer=answer, checks=checks, fit=replace(fit, swapped=exchanged))
 
 
 def unite(
@@ -74,5 +77,5 @@ def unite(
     cancelled: Callable[[], bool] | None = None,
 ) -> FitResult:
     """Fit a pair to contacts weighed by the keypoints (W of the soft contact loss)."""
-    weighed = denoiser.weigh(contacts, pair.keypoints)
+    weighed = denoiser.weigh(contacts, trusted_keypoints(pair))
     return fit_pair(pair, weighed, body, options=options, progress=progress, cancelled=cancelled)

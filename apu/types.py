@@ -259,7 +259,8 @@ class FitResult:
 
     Attributes:
         params: the fitted parameters. start: those the fit began with.
-        contacts: the ones used, in the person order used. swapped: the answer's people were exchanged (smaller L_C).
+        contacts: the ones used, people as in the observation. swapped: the answer's people were exchanged for this fit
+            (smaller L_C).
         gaps_m: smallest distance between the two parts' regions, per contact, metres.
         reprojection_512, reprojection_px: mean distance of confident keypoints per person; 512: as if the larger
             side of the person's box were 512 pixels.

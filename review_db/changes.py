@@ -11,6 +11,7 @@ from apu.errors import AnswerError, ConflictError, StoreError
 from apu.types import ContactAnswer, Decision, FitResult, Verdict
 from review_db.database import insert, now, one, sqlite3
 from review_db.edits import (
+    PROGRAM,
     Decide,
     Edit,
     SetNote,
@@ -85,7 +86,7 @@ def add_answer(
 
 
 def _is_work(entry: EditRecord) -> bool:
-    return bool(entry.curator) and not entry.undone and not isinstance(entry.edit, Undo | SetNote)
+    return entry.curator not in ("", PROGRAM) and not entry.undone and not isinstance(entry.edit, Undo | SetNote)
 
 
 def add_failure(
@@ -194,7 +195,7 @@ def undo(connection: sqlite3.Connection, pair: int, curator: str, revision: int)
     author = history[target - 1][0] if target else ""
     if not target or not author:
         raise StoreError(f"pair {pair} has no edit to take back")
-    if author != curator:
+    if author not in (curator, PROGRAM):
         raise StoreError(f"the latest edit of pair {pair} is {author}'s; change it by an edit of your own")
     entry = Undo(revision=target)
     after = rebuild([*history, (curator, entry)], load_answers(connection, pair))

@@ -16,6 +16,9 @@ from apu.types import BodyPart, Contact
 
 Person = Literal[0, 1]
 
+PROGRAM = "program"
+"""Author of edits that no person made: the denoiser's sides, exchanged people. A person may take them back."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:

@@ -16,7 +16,7 @@ from apu.types import ContactAnswer
 _KEPT = ("model", "prompt_id", "usage", "seconds", "asked_at", "simulated")
 
 
-def cached(asker: Asker, folder: Path, *, identity: Mapping[str, Any], sample: int = 0) -> Asker:
+def cached(asker: Asker, folder: Path, *, identity: Mapping[str, Any], sample: int = 0, fresh: bool = False) -> Asker:
     """An asker that looks into a folder first and keeps every answer there; failures are not kept.
 
     Args:
@@ -24,12 +24,13 @@ def cached(asker: Asker, folder: Path, *, identity: Mapping[str, Any], sample: i
         folder: is made if missing.
         identity: what the answer depends on besides the question, e.g. `OpenAIAsker.identity`.
         sample: further answers to the same question are kept apart by this number.
+        fresh: ask anew even where the folder has an answer; the new one takes its place.
     """
     folder.mkdir(parents=True, exist_ok=True)
 
     def ask(question: Question) -> ContactAnswer:
         path = folder / f"{cache_key(question, identity, sample)}.json"
-        kept = _read(path) if path.exists() else None
+        kept = _read(path) if path.exists() and not fresh else None
         if kept is not None:
             return kept
         answer = asker(question)

@@ -5,6 +5,8 @@ limbs is deeper than a limit, the state is taken again with these two pushed apa
 the keypoints hardly notice), one way and the other, as a new start.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -59,7 +61,7 @@ def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> list
 def _led(objective: Objective, pose: Pose, members: tuple[Tensor, Tensor], target: Float[Tensor, "1 2 V 3"]) -> Pose:
     """A few Gauss-Newton steps that bring the two segments to their targets while the other terms hold the rest."""
     skin, skeleton = objective.body.skin, objective.body.surface.skeleton
-    phase = objective.options.schedule[0]
+    phase = replace(objective.options.schedule[0], shape=False)
     for _ in range(_STEPS):
         hessian, gradient = objective.evaluate(pose, phase).linearise()
         frames = skeleton.frames(pose)

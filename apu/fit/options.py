@@ -1,6 +1,6 @@
 """Every number of the fit: meaning, unit, default and where it comes from."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from apu.metrics import BORDER, MIN_CONFIDENCE
@@ -59,9 +59,7 @@ class FitOptions:
         limit_sigma: joint limits, radians beyond them.
         beta_sigma: L_beta, standard deviations of the shape space. child_sigma: of the 11th beta from the start.
         transl_sigma: metres from the start along x, y, z (depth is what a start knows least).
-        gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.prior`).
-        assignment: ``"smaller"``: of the answer's people and their exchange, the one with the smaller L_C (APU,
-            implementation details); ``"given"``: as stated, once a person has confirmed who is who.
+        gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.mixture`).
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
         max_seconds: the best state stands after this time.
         reprojection_limit: the automatic filter keeps a pair below it, 512-units (APU, section 3.3).
@@ -87,20 +85,19 @@ class FitOptions:
     child_sigma: float = 0.1
     transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.30)
     gmm_weight: float = 1.0
-    assignment: str = "smaller"
     kick_depth: float = 0.005
     kicks: int = 4
     max_seconds: float = 20.0
     reprojection_limit: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.assignment not in ("smaller", "given"):
-            raise ValueError(f"assignment must be 'smaller' or 'given', got {self.assignment!r}")
         if not self.schedule:
             raise ValueError("schedule must have at least one phase")
-        for name in ("keypoint_sigma", "contact_sigma", "penetration_sigma", "max_seconds", "contact_pairs"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
+        for name in (*sigmas, "max_seconds", "contact_pairs", "reprojection_limit"):
+            values = getattr(self, name)
+            if not all(value > 0 for value in (values if isinstance(values, tuple) else (values,))):
+                raise ValueError(f"{name} must be positive, got {values}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the record kept with a fit."""

@@ -16,6 +16,8 @@ from apu.fit.proxy import PART_SAMPLES, FitBody
 from apu.metrics import units_512, used_confidence
 from apu.types import BODY_25, SMPL_JOINTS, Contact, PairObservation
 
+_MOST_TILT = 0.6
+"""Radians of lean along the viewing direction that may be a mistake; more is a person who bends or lies."""
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINTS)}
 _POINT = {name: i for i, name in enumerate(BODY_25)}
 
@@ -106,11 +108,12 @@ def without_depth_tilt(orient: Float[Tensor, "people 3 3"]) -> Float[Tensor, "pe
 
     Of people cut off above the knees a regressor guesses the lean along the viewing direction, and often wrong (in
     one photograph by 20 degrees); people stand or sit, so their trunk is more likely upright. What they lean sideways
-    is seen in the image and stays.
+    is seen in the image and stays. Who leans by more than `_MOST_TILT` bends or lies, and is left alone.
     """
     up = orient[:, :, 1]
     # Upright is -y in the image; the angle of `up` in the plane of y and z.
     angle = torch.atan2(up[:, 2], -up[:, 1])
+    angle = torch.where(angle.abs() < _MOST_TILT, angle, torch.zeros_like(angle))
     about_x = torch.zeros_like(up)
     about_x[:, 0] = angle
     return roma.rotvec_to_rotmat(about_x) @ orient

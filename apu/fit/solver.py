@@ -33,12 +33,11 @@ class Solution:
     """Where a phase ended.
 
     Attributes:
-        pose, value: the best state and its objective. steps: taken per pair. converged: it stopped by itself.
+        pose, value: the best state and its objective. converged: it stopped by itself.
     """
 
     pose: Pose
     value: Float[Tensor, "N"]
-    steps: Tensor
     converged: Bool[Tensor, "N"]
 
 
@@ -65,14 +64,12 @@ def minimise(
     damping = torch.full((n,), _FIRST_DAMPING, dtype=value.dtype, device=device)
     patience = torch.zeros(n, dtype=torch.long, device=device)
     moving = torch.isfinite(value)
-    steps = torch.zeros(n, dtype=torch.long, device=device)
     for index in range(phase.steps):
         trial = pose.step(damped_step(system, damping).unflatten(-1, (2, NUM_PARAMS)))
         then = objective.evaluate(trial, phase)
         better = moving & torch.isfinite(then.total) & (then.total < value)
         gain = torch.where(better, value - then.total, torch.zeros_like(value))
         patience = torch.where(better, torch.where(gain < _ENOUGH * value.abs(), patience + 1, 0), patience)
-        steps += moving
         if better.any():
             fresh = then.linearise()
             pose = trial.where(better, pose)
@@ -90,7 +87,7 @@ def minimise(
             observe(Step(index, pose, terms, moving))
         if not moving.any() or time.monotonic() > deadline:
             break
-    return Solution(pose, value, steps, ~moving)
+    return Solution(pose, value, ~moving)
 
 
 def damped_step(system: System, damping: Float[Tensor, "N"]) -> Float[Tensor, "N 160"]:

@@ -25,7 +25,7 @@ _JOINT_SIGMA = 0.02
 _NEAREST, _FURTHEST = 0.3, 100.0
 """Metres of depth that a start may have."""
 
-_ALONE = FitOptions(orient_sigma=1.5, transl_sigma=(3.0, 3.0, 3.0), arm_sigma=1.0, leg_sigma=0.7, assignment="given")
+_ALONE = FitOptions(orient_sigma=1.5, transl_sigma=(3.0, 3.0, 3.0), arm_sigma=1.0, leg_sigma=0.7)
 """A person without a mesh starts from a standing figure that means little: L_init holds it loosely."""
 _ALONE_PHASES = (
     Phase(keypoint_scale=1000.0, contact_temperature=0.06, penetration=0.0, shape=False, steps=25),

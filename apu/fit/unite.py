@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,7 +52,6 @@ def fit_pair(
     body: BodyModel,
     *,
     options: FitOptions | None = None,
-    start: BodyParams | None = None,
     seed: int = 0,
     progress: Callable[[FitProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -60,9 +59,8 @@ def fit_pair(
     """Fit both people of a pair together.
 
     Args:
-        observation: keypoints, camera and first guess. contacts: with their weights W.
+        observation: keypoints, camera and first guess. contacts: with their weights W, people in that order.
         body: the model to fit; the fit runs on its device. options: None for the defaults.
-        start: begin here instead of at the observation's estimate (a warm refit).
         seed: kept with the result; the fit itself draws no random numbers.
         progress: called after every step. cancelled: asked after every step.
 
@@ -72,35 +70,39 @@ def fit_pair(
     began = time.monotonic()
     options = options or FitOptions()
     prepared = fit_body(body)
-    first = initial_pose(observation, prepared)
-    pose = first if start is None else Pose.of(start, device=body.device, dtype=body.dtype)
-    contacts, swapped = assign_people(observation, contacts, first, prepared, options)
+    start = initial_pose(observation, prepared)
     watch = _Watch(options, progress, cancelled)
-    objective = Objective(*build_problem([observation], [contacts], [first], prepared, options), prepared, options)
+    objective = Objective(*build_problem([observation], [contacts], [start], prepared, options), prepared, options)
     deadline = began + options.max_seconds
-    poses, values = _anneal(objective, stack([pose]), options, watch, deadline)
+    poses, values = _anneal(objective, stack([start]), options, watch, deadline)
     best, kicks = _restart(objective, poses[0], float(values[0]), options, watch, deadline)
     watch.conclude(objective.evaluate(stack([best]), options.schedule[-1]).terms)
     return _result(
-        observation, contacts, body, prepared, best.params(), first.params(), swapped=swapped, options=options,
-        watch=watch, stop=watch.stop(deadline, kicks), seconds=time.monotonic() - began, seed=seed,
+        observation, tuple(contacts), body, prepared, best.params(), start.params(), options=options, watch=watch,
+        stop=watch.stop(deadline, kicks), seconds=time.monotonic() - began, seed=seed,
     )  # fmt: skip
 
 
-def assign_people(
-    observation: PairObservation, contacts: Sequence[Contact], start: Pose, body: FitBody, options: FitOptions
-) -> tuple[tuple[Contact, ...], bool]:
-    """The contacts as given, or with the two people exchanged if that lies closer at the start.
+def lies_closer_exchanged(
+    observation: PairObservation, contacts: Sequence[Contact], body: BodyModel, *, options: FitOptions | None = None
+) -> bool:
+    """Whether an answer's contacts lie closer at the start of the fit with its two people exchanged.
 
     A model's left and right person can be the wrong way round; the smaller L_C decides (APU, implementation details).
+    Sides and weights depend on who is who, so this comes before both: W is the confidence alone.
+
+    Raises:
+        FitError: as `fit_pair`.
     """
-    given = tuple(contacts)
-    if options.assignment == "given" or not given:
-        return given, False
-    exchanged = tuple(contact.swapped for contact in given)
-    problem = build_problem([observation] * 2, [given, exchanged], [start] * 2, body, options)
-    loss = Objective(*problem, body, options).contact_loss(stack([start] * 2))
-    return (exchanged, True) if loss[1] < loss[0] else (given, False)
+    if not contacts:
+        return False
+    options, prepared = options or FitOptions(), fit_body(body)
+    start = initial_pose(observation, prepared)
+    given = [replace(contact, weight=contact.confidence) for contact in contacts]
+    exchanged = [contact.swapped for contact in given]
+    problem = build_problem([observation] * 2, [given, exchanged], [start] * 2, prepared, options)
+    loss = Objective(*problem, prepared, options).contact_loss(stack([start] * 2))
+    return bool(loss[1] < loss[0])
 
 
 def _anneal(
@@ -112,6 +114,7 @@ def _anneal(
         watch.enter(index)
         solution = minimise(objective, pose, options.schedule[index], observe=watch, deadline=deadline)
         pose, values = solution.pose, solution.value
+        watch.converged = bool(solution.converged.all())
     return pose, values
 
 
@@ -141,6 +144,7 @@ class _Watch:
         self._progress, self._cancelled = progress, cancelled
         self._schedule = options.schedule
         self._phase, self.steps, self._fraction = 0, 0, 0.0
+        self.converged = False
         self.terms: dict[str, list[float]] = {}
 
     def enter(self, phase: int) -> None:
@@ -173,24 +177,26 @@ class _Watch:
             values.append(float(terms[name][0]) if name in terms else 0.0)
 
     def stop(self, deadline: float, kicks: int) -> str:
-        reason = "time" if time.monotonic() > deadline else "converged"
+        reason = "time" if time.monotonic() > deadline else "converged" if self.converged else "steps"
         return f"{reason}, {kicks} restarts" if kicks else reason
 
 
 def _result(
     observation: PairObservation, contacts: tuple[Contact, ...], body: BodyModel, prepared: FitBody, params: BodyParams,
-    start: BodyParams, *, swapped: bool, options: FitOptions, watch: _Watch, stop: str, seconds: float, seed: int,
+    start: BodyParams, *, options: FitOptions, watch: _Watch, stop: str, seconds: float, seed: int,
 ) -> FitResult:  # fmt: skip
     if not params.finite:
         raise FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
     vertices = body.forward(params).vertices
-    error_512, error_px = reprojection_error(body.keypoints(params), observation)
+    error_512, error_px = reprojection_error(
+        body.keypoints(params), observation, min_confidence=options.min_confidence, border=options.border
+    )
     deepest, mean = penetration_depth(vertices, body.skin_faces)
     return FitResult(
         params=params,
         start=start,
         contacts=contacts,
-        swapped=swapped,
+        swapped=False,
         gaps_m=contact_gaps(vertices, contacts, prepared.regions),
         reprojection_512=error_512,
         reprojection_px=error_px,

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from apu.types import KEYPOINTS, SMPL_JOINTS
+from apu.types import KEYPOINTS, SMPL_JOINTS, PairObservation
 
 Keypoints = Float[np.ndarray, "people 67 3"]
 
@@ -40,6 +40,13 @@ def border_mask(
     places = keypoints[..., :2] / size
     outside = (places < margin) | (places > 1 - margin)
     return outside[..., 0] | outside[..., 1]
+
+
+def trusted_keypoints(observation: PairObservation) -> Float[np.ndarray, "2 67 3"]:
+    """A pair's keypoints with those clamped to the image border set to confidence 0."""
+    keypoints, camera = observation.keypoints.copy(), observation.camera
+    keypoints[border_mask(keypoints, camera.width, camera.height), 2] = 0
+    return keypoints
 
 
 def match_people(

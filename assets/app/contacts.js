@@ -43,7 +43,7 @@ function answer({answer: said, swapped}) {
     h("h2", {title: said.interaction}, said.interaction),
     h("p", {class: "muted"}, [said.orientation, said.origin].filter(Boolean).join(" · ")),
     ...people,
-    swapped && h("p", {class: "muted"}, "The two people were exchanged by hand."),
+    swapped && h("p", {class: "muted"}, "The two people are exchanged against this answer."),
     said.sentence && h("p", {class: "sentence"}, said.sentence),
   ].filter(Boolean);
 }

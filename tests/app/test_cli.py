@@ -127,6 +127,34 @@ def test_all_pairs_are_exported_and_the_meshes_are_rebuilt(fitted: Path, tmp_pat
     assert "is not empty" in sentence(run("export", fitted, out, "--all", code=2))
 
 
+def test_untouched_contacts_take_the_denoisers_sides_where_that_is_asked_for(fitted: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(fitted, copy)
+    run("fit", copy, "--pair", "1", "--denoised")
+    pair = status(copy)["pairs"][0]
+    hands = [contact["parts"] for contact in pair["contacts"] if "hand" in contact["parts"][0]]
+    assert hands == [["right hand", "right hand"]], "the handshake's answer says left"
+    raw, denoised = (max(c["gap_m"] for c in fit["contacts"] if "hand" in c["parts"][0]) for fit in pair["fits"])
+    assert denoised < 0.01 < raw
+
+
+def test_the_main_job_on_the_real_photographs(real: Path, tmp_path: Path) -> None:
+    """Import to export on data of real estimators, from the command line."""
+    workspace = tmp_path / "workspace"
+    assert run("import", workspace, "--images", real).stdout == "2 photographs imported\n"
+    assert run("propose", workspace).stdout == "2 pairs proposed\n"
+    assert run("ask", workspace, "--asker", "replay", "--answers", real).stdout == "2 pairs answered\n"
+    assert run("fit", workspace).stdout == "2 pairs fitted\n"
+    for pair in status(workspace)["pairs"]:
+        (fit,) = pair["fits"]
+        assert max(fit["reprojection_512"]) < 20
+        assert fit["max_penetration_m"] <= 0.03
+        assert all(contact["gap_m"] <= 0.03 for contact in fit["contacts"] if contact["confidence"] >= 0.6)
+        assert fit["seconds"] < 60  # 20 s on two idle cores, see docs/results.md
+    run("export", workspace, tmp_path / "out", "--all")
+    assert len(read_export(tmp_path / "out").pairs) == 2
+
+
 def test_the_keypoints_asker_needs_no_model(files: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     run(

@@ -17,7 +17,7 @@ from app.worker import carry_out
 from apu.body.model import BodyModel
 from apu.errors import FitError
 from apu.fit import FitProgress
-from review_db import Flip, Workspace
+from review_db import Flip, Swap, Workspace
 
 from .conftest import until
 
@@ -42,22 +42,20 @@ def test_a_fit_is_stored_with_its_job_and_its_revision(workspace: Workspace, bod
     fit = workspace.pair(1).fits[-1]
     assert (done.state, done.result) == ("done", fit.id)
     assert (fit.revision, fit.curator, fit.stale) == (sheet.revision, "tester", False)
-    assert fit.options["assignment"] == "given"  # a person has looked at who is who
 
 
-def test_before_a_person_has_looked_the_fit_may_exchange_the_people(
-    workspace: Workspace, body: BodyModel, monkeypatch
+def test_the_people_stay_as_they_stand_unless_the_fit_is_told_to_exchange_them(
+    workspace: Workspace, body: BodyModel
 ) -> None:
-    seen = {}
-
-    def note(_observation, _contacts, _body, *, options, **_):
-        seen["assignment"] = options.assignment
-        raise FitError("enough seen")
-
-    monkeypatch.setattr("app.jobs.fit_pair", note)
-    with pytest.raises(FitError):
-        run_fit(workspace, 1, body)
-    assert seen == {"assignment": "smaller"}
+    truth = workspace.edit_contacts(1, Flip(contact=1), curator="tester", revision=workspace.pair(1).sheet.revision)
+    wrong = workspace.edit_contacts(1, Swap(), curator="tester", revision=truth.revision)
+    run_fit(workspace, 1, body)
+    assert workspace.pair(1).sheet == wrong
+    run_fit(workspace, 1, body, exchange=True)
+    record = workspace.pair(1)
+    assert [fit.swapped for fit in record.fits] == [False, True]
+    assert not record.fits[-1].stale
+    assert [line.contact.parts for line in record.sheet.contacts] == [c.contact.parts for c in truth.contacts]
 
 
 def test_a_cancelled_fit_stops_within_a_second_and_stores_nothing(workspace: Workspace, body: BodyModel) -> None:

@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -225,15 +227,20 @@ except StoreError as error:
 """
 
 
-def test_a_read_only_workspace_is_one_sentence_and_unchanged(workspace, pair, tmp_path) -> None:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_read_only_workspace_is_one_sentence_and_unchanged(workspace, pair, open_folder) -> None:
     workspace.close()
-    folder = workspace.path
+    folder = Path(shutil.copytree(workspace.path, open_folder / "workspace"))
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     ours = [folder, *folder.rglob("*")]
-    above = [parent for parent in folder.parents if parent == tmp_path or "pytest-" in parent.name]
-    modes = {path: path.stat().st_mode for path in ours + above}
-    for path in above:
-        path.chmod(0o755)
+    modes = {path: path.stat().st_mode for path in ours}
     for path in ours:
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
