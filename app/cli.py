@@ -95,7 +95,10 @@ def propose(workspace: WorkspaceAt, body: Body = None, as_json: AsJson = False) 
 def ask(
     workspace: WorkspaceAt,
     asker: Annotated[str, typer.Option(help="openai (any compatible server), replay (files) or keypoints (no model).")],
-    answers: Annotated[Path | None, typer.Option(help="replay: folder of STEM_contacts.json or STEM.json.")] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="replay: folder of STEM_contacts.json or STEM.json; STEM_1_... for several pairs."),
+    ] = None,
     model: Annotated[str, typer.Option(help="openai: the server's name of the model.")] = "",
     base_url: Annotated[str, typer.Option(help="openai: the server, e.g. http://localhost:8000/v1.")] = "",
     again: Annotated[bool, typer.Option(help="Ask about pairs that have an answer too.")] = False,

@@ -3,9 +3,12 @@
 Each goes on past what cannot be used and says so; running a step again does only what is left to do.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from app.jobs import run_fit
 from apu.ask import Asker, Question, ask_all, load_prompt, question_of
@@ -17,8 +20,8 @@ from apu.formats.images import read_image
 from apu.formats.match import trusted_keypoints
 from apu.formats.people import read_people
 from apu.propose import ProposeOptions, propose
-from apu.types import ContactAnswer
-from review_db import PairFilter, PairState, PairSummary, SetNote, Suggestion, TakeSuggestion, Workspace
+from apu.types import ContactAnswer, PairObservation
+from review_db import ImageRecord, PairFilter, PairState, PairSummary, SetNote, Suggestion, TakeSuggestion, Workspace
 from review_db.edits import PROGRAM, Undo
 
 SIMULATED = "simulated"
@@ -92,13 +95,26 @@ def propose_pairs(
         )
         simulated = image.source.startswith(SIMULATED)
         notes = tuple(dropped.reason for dropped in proposals.dropped)
-        for pair in proposals.pairs:
-            yield Outcome(
-                name=image.name, pair=workspace.add_pair(image.id, replace(pair, simulated=simulated)), notes=notes
-            )
+        known = _pairs_of(workspace, image)
+        for pair in (replace(pair, simulated=simulated) for pair in proposals.pairs):
+            same = next((number for number, other in known if _same_people(pair, other)), None)
+            number = workspace.add_pair(image.id, pair) if same is None else same
+            yield Outcome(name=image.name, pair=number, notes=notes)
             notes = ()
         if not proposals.pairs:
             yield Outcome(name=image.name, done=False, notes=notes)
+
+
+def _pairs_of(workspace: Workspace, image: ImageRecord) -> list[tuple[int, PairObservation]]:
+    """The pairs that an image has already, with their ids."""
+    records = [workspace.pair(summary.id) for summary in workspace.pairs(PairFilter(text=image.name))]
+    return [(record.summary.id, record.observation) for record in records if record.image.id == image.id]
+
+
+def _same_people(pair: PairObservation, other: PairObservation) -> bool:
+    """The boxes agree to a tenth of their size: work that was done on a pair outlives better detections of it."""
+    size = (pair.boxes[:, 2:] - pair.boxes[:, :2]).max(axis=1, keepdims=True)
+    return bool((np.abs(pair.boxes - other.boxes) <= 0.1 * size).all())
 
 
 def ask_pairs(
@@ -113,6 +129,9 @@ def ask_pairs(
     unanswered = None if again else frozenset({PairState.PROPOSED, PairState.ASK_FAILED})
     prompt = load_prompt()
     pairs = workspace.pairs(PairFilter(states=unanswered))
+    of_image: dict[str, list[int]] = defaultdict(list)
+    for summary in workspace.pairs():
+        of_image[summary.image].append(summary.id)
     for first in range(0, len(pairs), _QUESTIONS_AT_ONCE):
         asked: list[tuple[Question, PairSummary]] = []
         for summary in pairs[first : first + _QUESTIONS_AT_ONCE]:
@@ -122,7 +141,13 @@ def ask_pairs(
             except ApuError as error:
                 yield Outcome(name=summary.image, pair=summary.id, done=False, notes=(str(error),))
                 continue
-            asked.append((question_of(record.observation, photograph, prompt), summary))
+            question = question_of(record.observation, photograph, prompt)
+            several = of_image[summary.image]
+            if name == "replay" and len(several) > 1:
+                # Recorded answers go by the photograph's stem; the pairs of one photograph are numbered from 1.
+                path = Path(question.image)
+                question = replace(question, image=f"{path.stem}_{several.index(summary.id) + 1}{path.suffix}")
+            asked.append((question, summary))
         results = ask_all([question for question, _ in asked], asker, workers=workers)
         for (_, summary), result in zip(asked, results, strict=True):
             if isinstance(result, AnswerError):

@@ -155,6 +155,38 @@ def test_the_main_job_on_the_real_photographs(real: Path, tmp_path: Path) -> Non
     assert len(read_export(tmp_path / "out").pairs) == 2
 
 
+def test_better_detections_do_not_double_a_pair(files: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    folders = ("--images", files / "images", "--keypoints", files / "keypoints")
+    run("import", workspace, *folders, "--meshes", files / "keypoints")
+    run("propose", workspace)
+    run("import", workspace, *folders, "--meshes", files / "meshes")
+    run("propose", workspace)
+    assert len(status(workspace)["pairs"]) == 2
+
+
+def test_several_pairs_of_one_photograph_have_answers_of_their_own(files: Path, tmp_path: Path) -> None:
+    """Three people side by side: their detections are those of a pair and, once more, of its right person."""
+    images, keypoints, answers = (tmp_path / name for name in ("images", "keypoints", "answers"))
+    for folder in (images, keypoints, answers):
+        folder.mkdir()
+    shutil.copy(files / "images" / "hug.jpg", images)
+    people = json.loads((files / "keypoints" / "hug_keypoints.json").read_text())
+    third = json.loads(json.dumps(people["people"][1]))
+    third["pose_keypoints_2d"][::3] = [x + 120 if x else 0 for x in third["pose_keypoints_2d"][::3]]
+    people["people"].append(third)
+    (keypoints / "hug_keypoints.json").write_text(json.dumps(people))
+    workspace = tmp_path / "workspace"
+    run("import", workspace, "--images", images, "--keypoints", keypoints)
+    count = int(run("propose", workspace).stdout.split()[0])
+    assert count > 1
+    shutil.copy(files / "answers" / "hug_contacts.json", answers / "hug_contacts.json")
+    shutil.copy(files / "answers" / "hug_contacts.json", answers / "hug_2_contacts.json")
+    result = run("ask", workspace, "--asker", "replay", "--answers", answers)
+    assert result.stdout.startswith(f"1 pairs answered, {count - 1} not")
+    assert "hug_1_contacts.json" in result.stderr
+
+
 def test_the_keypoints_asker_needs_no_model(files: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     run(
