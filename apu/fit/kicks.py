@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
-from apu.body.skinning import NUM_PARAMS, Pose
+from apu.body.skinning import BETAS, NUM_PARAMS, Pose
 from apu.fit.objective import Objective, System
 from apu.fit.options import FitOptions
 from apu.fit.solver import damped_step
@@ -75,6 +75,7 @@ def _led(objective: Objective, pose: Pose, members: tuple[Tensor, Tensor], targe
                 person, joint, shaped[:, p : p + 1], index, torch.ones_like(index, dtype=vertices.dtype)
             )
             lead = jacobian[0, 0].flatten(0, 1) / _HOLD_SIGMA
+            lead[:, BETAS] = 0  # a push moves people, it does not reshape them
             residual = ((vertices - target)[0, p, few] / _HOLD_SIGMA).flatten()
             hessian[0, own, own] += lead.T @ lead
             gradient[0, own] += lead.T @ residual

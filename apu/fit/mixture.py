@@ -1,4 +1,10 @@
-"""The Gaussian-mixture pose prior L_GMM, from a file that users bring (SMPLify's ``gmm_08``, licensed, not shipped)."""
+"""The Gaussian-mixture pose prior L_GMM, from a file that users bring (SMPLify's ``gmm_08``, licensed, not shipped).
+
+Its owners hand it out as a pickle, which this program does not open; where that file is trusted, it is converted by
+
+    data = pickle.load(open("gmm_08.pkl", "rb"), encoding="latin1")
+    numpy.savez("pose_mixture.npz", **{name: data[name] for name in ("means", "covars", "weights")})
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

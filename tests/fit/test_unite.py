@@ -12,6 +12,7 @@ from apu.body.regions import regions_of
 from apu.body.skinning import NUM_PARAMS, stack
 from apu.errors import FitError
 from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair, lies_closer_exchanged
+from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Objective
 from apu.fit.problem import build_problem
 from apu.fit.proxy import fit_body
@@ -164,3 +165,19 @@ def test_limbs_that_start_inside_the_other_body_come_out(scene, body: BodyModel)
 def test_options_check_themselves(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
         FitOptions(**{name: value})
+
+
+def test_a_push_apart_keeps_the_shapes(scene, body: BodyModel) -> None:
+    """Two people in one place start again pushed apart, with the betas they had."""
+    estimate = scene.observation.estimate
+    joints = estimate.joints.copy()
+    joints[0] += joints[1].mean(0) - joints[0].mean(0)
+    observation = replace(scene.observation, estimate=replace(estimate, joints=joints))
+    options, prepared = FitOptions(), fit_body(body)
+    start = initial_pose(observation, prepared)
+    objective = Objective(*build_problem([observation], [()], [start], prepared, options), prepared, options)
+    starts = kicked_starts(objective, stack([start]), options)
+    assert len(starts) == 2
+    for pushed in starts:
+        torch.testing.assert_close(pushed.betas, start.betas)
+        assert (pushed.transl - start.transl).norm(dim=-1).max() > 0.02
