@@ -1,6 +1,7 @@
 """The review server: the page, its pictures by id, and the fit worker beside it."""
 
 import contextlib
+import hashlib
 import html
 import ipaddress
 import os
@@ -35,7 +36,9 @@ _ERROR_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name
 <body style="font: 15px/1.5 system-ui, sans-serif; max-width: 40em; margin: 15vh auto; padding: 0 2em">
 <p>{sentence}</p><p><a href="/">To the pairs</a></p>"""
 
-FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
+_ASK_AGAIN = "private, no-cache"
+"""Workspaces share ids and ports, so a browser must ask whether the picture that it keeps is still this one."""
+
 Id = Annotated[int, InPath(ge=0, lt=2**53)]
 
 
@@ -132,11 +135,11 @@ def _is_local(host: str) -> bool:
 
 def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
     @app.get("/image/{pair}")
-    def image(pair: Id) -> Response:
-        return Response(pictures.photograph(pair), media_type="image/jpeg", headers=FOREVER)
+    def image(request: Request, pair: Id) -> Response:
+        return _picture(request, pictures.photograph(pair), "image/jpeg")
 
     @app.get("/mesh/{pair}/{source}/{number}/{picture}")
-    def mesh(pair: Id, source: Source, number: Id, picture: Picture, step: int = 0) -> Response:
+    def mesh(request: Request, pair: Id, source: Source, number: Id, picture: Picture, step: int = 0) -> Response:
         meshes = Meshes(pair=pair, source=source, number=number, step=step)
         try:
             drawn = pictures.picture(meshes, picture)
@@ -144,7 +147,15 @@ def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
             if source is not Source.JOB:
                 raise
             return Response(status_code=204)  # the job has ended and its preview is gone
-        return Response(drawn, media_type="image/webp", headers=FOREVER)
+        return _picture(request, drawn, "image/webp")
+
+
+def _picture(request: Request, data: bytes, media_type: str) -> Response:
+    """The picture, or word that the browser's own copy is still good."""
+    headers = {"cache-control": _ASK_AGAIN, "etag": f'"{hashlib.sha256(data).hexdigest()}"'}
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type=media_type, headers=headers)
 
 
 def _add_progress(app: FastAPI, workspace: Workspace, desk: Desk, supervisor: Supervisor) -> None:

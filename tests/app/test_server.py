@@ -37,6 +37,16 @@ def test_the_page_and_its_pictures_come_by_id_alone(client: TestClient) -> None:
     assert client.get("/live/1").json()["job"] is None
 
 
+@pytest.mark.parametrize("address", ["/image/1", "/mesh/1/guess/1/front"])
+def test_a_kept_picture_is_used_again_only_where_it_is_this_workspaces(client: TestClient, address: str) -> None:
+    fresh = client.get(address)
+    assert fresh.headers["cache-control"] == "private, no-cache"
+    same = client.get(address, headers={"if-none-match": fresh.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+    other = client.get(address, headers={"if-none-match": '"of another workspace"'})
+    assert (other.status_code, other.content) == (200, fresh.content)
+
+
 @pytest.mark.parametrize(
     "address",
     ["/image/0", "/image/99", "/image/-1", "/image/1.5", "/image/..%2f..%2freview.db", "/image/../../etc/passwd",
