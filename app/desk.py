@@ -201,8 +201,8 @@ class Desk:
         decision = Decision(
             verdict=Verdict(action.verdict), curator=curator, reason=action.reason.strip(), note=action.note.strip()
         )
-        if decision.verdict is Verdict.ACCEPT and not self._workspace.pair(pair).fits:
-            raise ValueError("fit this pair first: accepting keeps its latest fit")
+        if decision.verdict is Verdict.ACCEPT:
+            _check_fit(self._workspace.pair(pair))
         self._workspace.decide(pair, decision, revision=action.revision or 0)
         done = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.FLAG: "flagged"}[decision.verdict]
         following = self._neighbour(pair, where=_OPEN) or self._workspace.next_pair(None, _OPEN, order=ORDER)
@@ -255,6 +255,14 @@ def default_curator() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "curator"
+
+
+def _check_fit(record: PairRecord) -> None:
+    """Make sure that the latest fit is one of the contacts as they stand."""
+    if not record.fits:
+        raise ValueError("fit this pair first: accepting keeps its latest fit")
+    if record.fits[-1].stale:
+        raise ValueError("refit first: the contacts have changed since this fit")
 
 
 def _error(text: str) -> Json:

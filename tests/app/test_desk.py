@@ -12,7 +12,7 @@ from apu.errors import StoreError
 from apu.types import BodyPart, Side
 from review_db import Flip, PairState, Workspace
 
-from .conftest import STATED, TRUE
+from .conftest import STATED, TRUE, result
 
 Act = Callable[..., dict[str, Any]]
 
@@ -100,6 +100,17 @@ def test_accepting_needs_a_fit(act: Act, workspace: Workspace) -> None:
     notice = act("decide", verdict="accept")["notice"]
     assert notice == {"kind": "error", "text": "Fit this pair first: accepting keeps its latest fit."}
     assert workspace.pair(1).decision is None
+
+
+def test_a_fit_of_other_contacts_is_not_accepted(act: Act, workspace: Workspace) -> None:
+    workspace.add_fit(1, result((0.001, 0.02)), revision=workspace.pair(1).sheet.revision)
+    act("flip", contact=1)
+    notice = act("decide", verdict="accept")["notice"]
+    assert notice == {"kind": "error", "text": "Refit first: the contacts have changed since this fit."}
+    assert workspace.pair(1).decision is None
+    act("undo")
+    act("decide", verdict="accept")
+    assert workspace.pair(1).summary.state is PairState.ACCEPTED
 
 
 def test_a_decision_is_stored_and_the_next_open_pair_comes(act: Act, workspace: Workspace) -> None:

@@ -16,22 +16,12 @@ from apu.body.model import BodyModel
 from apu.types import FitResult, PairObservation
 from review_db import PairRecord, Workspace
 
-from .conftest import STATED, TRUE, observe, standing
+from .conftest import STATED, observe, result
 
 
 @pytest.fixture(scope="module")
 def observation(body: BodyModel) -> PairObservation:
     return observe(body, "pair.png")
-
-
-def result(gaps: tuple[float, float]) -> FitResult:
-    """A fit of the true contacts with given gaps."""
-    return FitResult(
-        params=standing(), start=standing(depth=0.2), contacts=TRUE, swapped=False, gaps_m=np.array(gaps),
-        reprojection_512=np.array([4.0, 30.0]), reprojection_px=np.array([3.0, 20.0]), max_penetration_m=0.02,
-        mean_penetration_m=0.01, kept=False, terms={"contact": [2.0, 1.0]}, stop="converged", seconds=1.0,
-        iterations=2, device="cpu", body="anny-free", seed=0, options={},
-    )  # fmt: skip
 
 
 def fitted(path: Path, fit: FitResult) -> PairRecord:
