@@ -82,10 +82,10 @@ class SheetContact:
 
     @property
     def suggested(self) -> Contact | None:
-        """What the denoiser would make of this line, if that differs from how it stands."""
-        if self.suggestion is None or self.dropped:
+        """The other sides, where the denoiser is for them and no curator has touched the line, who knows better."""
+        if self.suggestion is None or not self.suggestion.flipped or self.dropped or self.edited_by:
             return None
-        parts = self.original.flipped.parts if self.suggestion.flipped else self.original.parts
+        parts = self.original.flipped.parts
         return None if parts == self.contact.parts else replace(self.contact, parts=parts, source="denoiser")
 
     def _with(self, contact: Contact, by: str, *, source: str = "curator") -> "SheetContact":

@@ -102,6 +102,19 @@ def test_a_suggestion_acts_only_when_taken() -> None:
     assert line.suggested is None
 
 
+def test_the_denoiser_does_not_argue_against_a_curator() -> None:
+    keep = replace(FLIP, flipped=False, probability=0.5, distances=(None, None), evidence="not visible")
+    stated = tuple(replace(entry, suggestion=keep) for entry in ANSWERS[1])
+    sheet = apply(Sheet(), TakeAnswer(answer=1), answers={1: stated})
+    assert all(line.suggested is None for line in sheet.contacts)
+    assert edited(Flip(contact=1), sheet=sheet).contacts[0].suggested is None
+    for edits in ((Flip(contact=1),), (Flip(contact=1), Flip(contact=1)), (Drop(contact=1), Restore(contact=1))):
+        sheet = edited(*edits)
+        assert sheet.contacts[0].suggested is None
+        with pytest.raises(ValueError, match="changes nothing"):
+            edited(TakeSuggestion(), sheet=sheet)
+
+
 def test_a_suggestion_goes_once_the_combination_it_compared_is_left() -> None:
     for edit in (FlipSide(contact=1, person=0), Mirror(person=0), Swap()):
         assert edited(edit).contacts[0].suggestion is None
