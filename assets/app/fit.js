@@ -12,10 +12,13 @@ export function mount(root) {
   const curves = h("div", {class: "curves"});
   const figures = h("div", {class: "figures"});
   root.replaceChildren(h("section", {class: "panel fit", "aria-label": "Fit"}, run, figures, curves));
+  let drawn = null;
   return ({screen, live}) => {
     const {pair: now} = screen;
     root.firstChild.hidden = !now;
     if (!now) return;
+    if (drawn !== screen && isRunning(now.job)) follow();
+    drawn = screen;
     const job = live ?? now.job;
     const running = isRunning(job);
     replace(run,
@@ -52,34 +55,31 @@ function curve([name, values]) {
 
 /** Ask the server how the fit goes: often while one runs, now and then otherwise; the row in the database decides. */
 export async function follow() {
+  clearTimeout(timer);
+  const turn = ++latest;
   const watched = pair();
-  let wait = IDLE_MS;
   if (watched && !document.hidden) {
     try {
       const reply = await fetch(`live/${watched.id}`, {cache: "no-store"});
-      if (reply.ok) wait = hear(await reply.json(), watched);
+      const told = reply.ok ? await reply.json() : null;
+      if (turn === latest && told) hear(told, watched);
     } catch {
       // The server is away; the next action says so.
     }
   }
-  timer = setTimeout(follow, wait);
+  if (turn === latest) timer = setTimeout(follow, isRunning(state.live ?? pair()?.job) ? WATCH_MS : IDLE_MS);
 }
 
 let timer = 0;
+let latest = 0; // a later question makes the answers to earlier ones worthless
 
-/** Look now rather than at the next tick. */
-export function followNow() {
-  clearTimeout(timer);
-  follow();
-}
-
+/** The last state of a running fit stays until the page has its result. */
 function hear({job, revision, fits, worker}, watched) {
   const now = pair();
-  if (watched.id !== now?.id) return WATCH_MS;
+  if (watched.id !== now?.id) return;
   const running = isRunning(job);
   const ended = !running && isRunning(state.live ?? now.job);
-  if (running || ended) change({live: job});
+  if (running) change({live: job});
   const outdated = ended || revision > now.revision || fits !== now.fits || worker !== now.worker;
   if (outdated && !state.saving) act("refresh");
-  return running ? WATCH_MS : IDLE_MS;
 }

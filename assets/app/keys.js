@@ -3,9 +3,8 @@
 import {add, step} from "./contacts.js";
 import {because, decide, isAsking, stopAsking} from "./decide.js";
 import {h} from "./dom.js";
-import {followNow} from "./fit.js";
 import {theme} from "./header.js";
-import {act, change, isRunning, pair, selected, showSolid, state} from "./state.js";
+import {act, change, isAsked, isRunning, pair, selected, showSolid, state} from "./state.js";
 
 const edit = (name, values = {}) => () => selected() && act(name, {contact: state.selected, ...values});
 const layer = (name) => () => change({layers: {...state.layers, [name]: !state.layers[name]}});
@@ -22,12 +21,11 @@ function fit() {
   if (running()) return;
   change({mesh: "fit"});
   act("fit");
-  followNow();
 }
 
 function escape() {
   if (isAsking()) stopAsking();
-  else if (running()) act("cancel");
+  else if (running() || isAsked("fit")) act("cancel");
 }
 
 /** Name -> [keys as in `KeyboardEvent`, words for the list, what to do]. */
@@ -106,7 +104,7 @@ function perform(name, id) {
 }
 
 const typing = (target) => target.closest("input:not([type=range],[type=checkbox]), textarea, select, [contenteditable]");
-const pressing = (event) => ["Enter", " "].includes(event.key) && event.target.closest("button, a, input");
+const pressing = (event) => ["Enter", " "].includes(event.key) && event.target.closest("button, a, input:not([type=range])");
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;

@@ -3,7 +3,7 @@
 const listeners = new Set();
 const waiting = [];
 let tell = null; // {act, mesh}: the events of the component that talks to the server
-let sent = null;
+let sent = null; // {name, timer}: the request that the server has not answered yet
 let solid = ""; // the meshes that the 3D viewer was last given
 
 export const state = {
@@ -41,6 +41,7 @@ export function connect(props, watch, events) {
   const receive = () => {
     const screen = props.value;
     if (!screen?.serial) return;
+    clearTimeout(sent?.timer);
     sent = null;
     const moved = screen.pair?.id !== state.screen?.pair?.id;
     const kept = screen.pair?.contacts.some((line) => line.id === state.selected);
@@ -81,7 +82,8 @@ export function act(name, values = {}) {
   flush();
 }
 
-export const busy = () => sent !== null;
+/** Whether an action has been asked for that the server has not answered yet. */
+export const isAsked = (name) => sent?.name === name || waiting.some((action) => action.name === name);
 
 function flush() {
   if (sent || !waiting.length || !tell || !state.screen) return;
@@ -91,7 +93,7 @@ function flush() {
     ...waiting.shift(),
     curator: curator(),
   };
-  sent = setTimeout(unanswered, 15000);
+  sent = {name: action.name, timer: setTimeout(unanswered, 15000)};
   tell.act(action);
 }
 

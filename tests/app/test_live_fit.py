@@ -55,6 +55,42 @@ def test_a_running_fit_is_seen_survives_a_reload_and_can_be_cancelled(
         assert workspace.pair(1).fits == ()
 
 
+def test_a_fit_is_followed_at_once_and_can_be_stopped_before_it_is_stored(
+    make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    path = make_workspace(1, meshes=False)
+    url = serve(path, worker=False)
+    with Workspace.open(path) as workspace:
+        page = visit(f"{url}/?pair=1")
+        page.locator(".line.chosen").wait_for()
+        said = page.locator(".fit .words [role=status]")
+        page.locator(".opacity input, input[type=range]").first.focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Escape")
+        expect(said).to_have_text("Stopped.")
+        assert [job.state for job in workspace.jobs.list(pair=1, states=("queued", "cancelled"))] == ["cancelled"]
+
+        page.keyboard.press("Enter")
+        expect(said).to_have_text("Waiting for the fit worker.")
+        job = workspace.jobs.claim("test")
+        assert job is not None
+        assert beat(workspace, job, 2)
+        expect(said).to_have_text("Stage 1, step 2.", timeout=1500)
+
+
+def test_a_saved_change_is_never_called_unsaved(
+    make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    url = serve(make_workspace(1, meshes=False), worker=False)
+    page = visit(url)
+    page.locator(".line.chosen").wait_for()
+    page.clock.install()
+    page.keyboard.press("f")
+    expect(page.locator(".line.changed")).to_have_count(1)
+    page.clock.run_for(20_000)
+    expect(page.locator(".notice.error")).to_have_count(0)
+
+
 def test_a_failed_fit_says_why_and_can_be_asked_for_again(
     make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
 ) -> None:
