@@ -9,7 +9,8 @@ export function mountHead(root) {
   const head = h("div", {class: "head"});
   root.replaceChildren(h("section", {class: "panel meshes-head", "aria-label": "Meshes"}, head));
   return ({screen: {pair}, mesh, live}) => {
-    const choice = (name, label) => button(name, label, null, {class: "toggle", "aria-pressed": String((name === "start") === (mesh === "start")), disabled: name === "fitted" && !pair?.fit.overlay});
+    const shown = pair?.fit.overlay ? mesh : "start";
+    const choice = (name, label) => button(name, label, null, {class: "toggle", "aria-pressed": String((name === "start") === (shown === "start")), disabled: name === "fitted" && !pair?.fit.overlay});
     replace(head, h("h2", {}, "Meshes"), pair?.start.overlay && h("div", {class: "tools"},
       h("span", {class: "legend muted"}, personBadge(0), personBadge(1), sideBadge("left"), sideBadge("right"), "contact"),
       live?.overlay ? h("span", {class: "muted"}, "fitting …") : [choice("start", "Start"), choice("fitted", "Fit")]));
