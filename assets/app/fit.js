@@ -29,7 +29,8 @@ export function mount(root) {
         running && h("span", {class: "progress"}, h("span", {style: `width:${100 * (job.fraction ?? 0)}%`}))));
     figures.classList.toggle("past", running || now.stale);
     replace(figures, ...now.figures.map(figure));
-    replace(curves, ...Object.entries((running && job.terms) || now.terms).map(curve));
+    const terms = Object.entries((running && job.terms) || now.terms);
+    replace(curves, ...terms.sort(([a], [b]) => a.localeCompare(b)).map(curve)); // the same place while running and after
   };
 }
 
