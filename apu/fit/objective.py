@@ -1,11 +1,11 @@
 """The objective of a batch of pairs: its value, and its Gauss-Newton system in the 160 unknowns of a pair."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
@@ -26,6 +26,24 @@ class System(NamedTuple):
 
     hessian: Float[Tensor, "N 160 160"]
     gradient: Float[Tensor, "N 160"]
+
+
+class Contribution(NamedTuple):
+    """What one term adds to the objective.
+
+    Attributes:
+        values: value per pair, by name. add: adds the term's J^T J and J^T r to a system's tensors in place.
+    """
+
+    values: dict[str, Float[Tensor, "N"]]
+    add: Callable[[Tensor, Tensor], None]
+
+
+FurtherTerm = Callable[[Pose, Frames, Phase, Int[Tensor, "N"]], Contribution]
+"""One more term of the objective (a floor, a prior, temporal smoothness): its contribution at a pose in a phase.
+
+The last argument says which of the pairs that the problem was built with are asked for: pairs leave as they converge.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +70,11 @@ class Objective:
         sample_normals: Float[Tensor, "samples 3"],
         body: FitBody,
         options: FitOptions,
+        further: Sequence[FurtherTerm] = (),
+        pairs: Int[Tensor, "N"] | None = None,
     ):
+        self._further = tuple(further)
+        self._pairs = torch.arange(len(problem), device=samples.rest.device) if pairs is None else pairs
         self.problem, self.body, self.options = problem, body, options
         self._samples, self._normals = samples, sample_normals
         self._ranges = joint_ranges(device=samples.rest.device, dtype=samples.rest.dtype)
@@ -64,7 +86,15 @@ class Objective:
 
     def __getitem__(self, index: Tensor) -> "Objective":
         """The objective of some of the pairs."""
-        return Objective(self.problem[index], self._samples, self._normals, self.body, self.options)
+        return Objective(
+            self.problem[index],
+            self._samples,
+            self._normals,
+            self.body,
+            self.options,
+            self._further,
+            self._pairs[index],
+        )
 
     def evaluate(self, pose: Pose, phase: Phase) -> Evaluation:
         """The objective at `pose` (N, P, ...)."""
@@ -74,6 +104,7 @@ class Objective:
             parts.append(self._contact(pose, frames, phase))
         if phase.penetration > 0:
             parts.append(self._penetration(pose, frames, phase))
+        parts += [term(pose, frames, phase, self._pairs) for term in self._further]
         terms = {name: value for values, _ in parts for name, value in values.items()}
         total = torch.stack(list(terms.values())).sum(0)
 
@@ -96,11 +127,11 @@ class Objective:
     def contact_loss(self, pose: Pose) -> Float[Tensor, "N"]:
         """L_C alone, with the sharpest temperature: to compare the two assignments of people."""
         frames = self.body.surface.skeleton.frames(pose)
-        return self._contact(pose, frames, self.options.schedule[-1])[0]["contact"]
+        return self._contact(pose, frames, self.options.schedule[-1]).values["contact"]
 
     # Each term: its values by name, and how its rows enter the system.
 
-    def _reprojection(self, pose: Pose, frames: Frames, phase: Phase):
+    def _reprojection(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
         problem, markers = self.problem, self._markers
         skinned = markers.posed(pose, frames)
         support = skinned.points[..., self._marker_index, :]
@@ -116,9 +147,9 @@ class Objective:
             rows = (term.slope @ markers.jacobian(pose, frames, skinned.shaped, index, weight)).flatten(2, 3)
             _add_per_person(hessian, gradient, rows, term.residual.flatten(2, 3))
 
-        return {"keypoints": term.value}, add
+        return Contribution({"keypoints": term.value}, add)
 
-    def _contact(self, pose: Pose, frames: Frames, phase: Phase):
+    def _contact(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
         problem, samples = self.problem, self._samples
         points, shaped = samples.posed(pose, frames)
         turn = (samples.weights @ frames.rotation.flatten(-2)).unflatten(-1, (3, 3))
@@ -140,9 +171,9 @@ class Objective:
             rows = torch.cat([factor * jacobian[:, 0], -factor * jacobian[:, 1]], -1).flatten(1, 2)
             _add_rows(hessian, gradient, rows, term.residual.flatten(1))
 
-        return {"contact": term.value}, add
+        return Contribution({"contact": term.value}, add)
 
-    def _penetration(self, pose: Pose, frames: Frames, phase: Phase):
+    def _penetration(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
         skin, faces = self.body.skin, self._faces
         vertices, shaped = skin.posed(pose, frames)  # (N, P, V, 3)
         bodies = vertices.flatten(0, 1)
@@ -181,13 +212,13 @@ class Objective:
             rows = torch.cat([torch.cat([own[:, 0], other[:, 0]], -1), torch.cat([other[:, 1], own[:, 1]], -1)], 1)
             _add_rows(hessian, gradient, rows, term.residual)
 
-        return {"penetration": term.value}, add
+        return Contribution({"penetration": term.value}, add)
 
     @property
     def _faces(self) -> Tensor:
         return torch.as_tensor(self.body.skin_faces, device=self.body.skin_area.device)
 
-    def _prior(self, pose: Pose, phase: Phase):
+    def _prior(self, pose: Pose, phase: Phase) -> Contribution:
         problem, options = self.problem, self.options
         initial = losses.pose_prior(pose.rotations, problem.target, problem.pose_sigma)
         limits = losses.joint_limits(pose.rotations[..., 1:, :, :], *self._ranges, sigma=options.limit_sigma)
@@ -224,7 +255,7 @@ class Objective:
                 padded = torch.nn.functional.pad(rows, (3, NUM_PARAMS - ROTATIONS.stop))
                 _add_per_person(hessian, gradient, padded, mixture.residual)
 
-        return values, add
+        return Contribution(values, add)
 
 
 def _outward(x: Tensor, nearest: Tensor, corners: Tensor, depth: Tensor) -> Tensor:
