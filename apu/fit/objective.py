@@ -32,11 +32,12 @@ class Contribution(NamedTuple):
     """What one term adds to the objective.
 
     Attributes:
-        values: value per pair, by name. add: adds the term's J^T J and J^T r to a system's tensors in place.
+        values: value per pair, by name. add: adds the term's J^T J (where asked for) and J^T r to a system's tensors
+            in place.
     """
 
     values: dict[str, Float[Tensor, "N"]]
-    add: Callable[[Tensor, Tensor], None]
+    add: Callable[[Tensor | None, Tensor], None]
 
 
 FurtherTerm = Callable[[Pose, Frames, Phase, Int[Tensor, "N"]], Contribution]
@@ -53,11 +54,13 @@ class Evaluation:
     Attributes:
         terms: value per pair of every term, by name. total: their sum.
         linearise: the Gauss-Newton system there; computed only when asked for.
+        gradient: J^T r alone, for first-order methods.
     """
 
     terms: dict[str, Float[Tensor, "N"]]
     total: Float[Tensor, "N"]
     linearise: Callable[[], System]
+    gradient: Callable[[], Float[Tensor, "N 160"]]
 
 
 class Objective:
@@ -108,21 +111,27 @@ class Objective:
         terms = {name: value for values, _ in parts for name, value in values.items()}
         total = torch.stack(list(terms.values())).sum(0)
 
-        def linearise() -> System:
-            hessian = torch.zeros(len(total), _PAIR, _PAIR, dtype=total.dtype, device=total.device)
+        fixed = [] if phase.shape else [slice(k + BETAS.start, k + BETAS.stop) for k in (0, NUM_PARAMS)]
+
+        def gradient(hessian: Tensor | None = None) -> Tensor:
             gradient = torch.zeros(len(total), _PAIR, dtype=total.dtype, device=total.device)
             for _, add in parts:
                 add(hessian, gradient)
-            if not phase.shape:
-                for p in range(2):
-                    fixed = slice(p * NUM_PARAMS + BETAS.start, p * NUM_PARAMS + BETAS.stop)
-                    hessian[:, fixed], hessian[:, :, fixed], gradient[:, fixed] = 0, 0, 0
-                    hessian[:, fixed, fixed] = torch.eye(
-                        BETAS.stop - BETAS.start, dtype=total.dtype, device=total.device
-                    )
-            return System(hessian, gradient)
+            for columns in fixed:
+                gradient[:, columns] = 0
+            return gradient
 
-        return Evaluation(terms, total, linearise)
+        def linearise() -> System:
+            hessian = torch.zeros(len(total), _PAIR, _PAIR, dtype=total.dtype, device=total.device)
+            slopes = gradient(hessian)
+            for columns in fixed:
+                hessian[:, columns], hessian[:, :, columns] = 0, 0
+                hessian[:, columns, columns] = torch.eye(
+                    BETAS.stop - BETAS.start, dtype=total.dtype, device=total.device
+                )
+            return System(hessian, slopes)
+
+        return Evaluation(terms, total, linearise, gradient)
 
     def contact_loss(self, pose: Pose) -> Float[Tensor, "N"]:
         """L_C alone, with the sharpest temperature: to compare the two assignments of people."""
@@ -141,7 +150,7 @@ class Objective:
             unit=problem.unit, sigma=self.options.keypoint_sigma, scale=phase.keypoint_scale,
         )  # fmt: skip
 
-        def add(hessian: Tensor, gradient: Tensor) -> None:
+        def add(hessian: Tensor | None, gradient: Tensor) -> None:
             index = self._marker_index.expand(*points.shape[:2], *self._marker_index.shape)
             weight = self.body.keypoint_weight.expand(*points.shape[:2], *self.body.keypoint_weight.shape)
             rows = (term.slope @ markers.jacobian(pose, frames, skinned.shaped, index, weight)).flatten(2, 3)
@@ -161,7 +170,7 @@ class Objective:
             sigma=self.options.contact_sigma, best=self.options.contact_pairs, normal_bonus=self.options.normal_bonus,
         )  # fmt: skip
 
-        def add(hessian: Tensor, gradient: Tensor) -> None:
+        def add(hessian: Tensor | None, gradient: Tensor) -> None:
             # (N, P, C * best): ids of the chosen samples of either person.
             ids = problem.part_index.gather(-1, best.permute(0, 3, 1, 2)).flatten(2)
             jacobian = samples.jacobian(
@@ -201,7 +210,7 @@ class Objective:
             sigma=options.penetration_sigma, margin=options.penetration_margin, weight=phase.penetration,
         )  # fmt: skip
 
-        def add(hessian: Tensor, gradient: Tensor) -> None:
+        def add(hessian: Tensor | None, gradient: Tensor) -> None:
             # Rows of vertices of person p rest on p's vertex and, negated, on the other's triangle.
             slope = term.slope.unflatten(1, (2, count))[..., None, :]
             ones = torch.ones_like(vertex, dtype=bodies.dtype)[..., None]
@@ -242,13 +251,14 @@ class Objective:
             )
             values["pose_mixture"] = mixture.value
 
-        def add(hessian: Tensor, gradient: Tensor) -> None:
+        def add(hessian: Tensor | None, gradient: Tensor) -> None:
             _add_joint_blocks(hessian, gradient, initial, first=0)
             _add_joint_blocks(hessian, gradient, limits, first=1)
             for p in range(2):
                 for columns, residual, width in ((BETAS, shape, sigma), (TRANSL, place, place_sigma)):
-                    at = torch.arange(columns.start, columns.stop, device=hessian.device) + p * NUM_PARAMS
-                    hessian[:, at, at] += 1 / width.square()
+                    at = torch.arange(columns.start, columns.stop, device=gradient.device) + p * NUM_PARAMS
+                    if hessian is not None:
+                        hessian[:, at, at] += 1 / width.square()
                     gradient[:, at] += residual[:, p] / width
             if mixture is not None:
                 rows = mixture.slope.flatten(-2)
@@ -272,26 +282,29 @@ def _gather_points(points: Float[Tensor, "N P V 3"], index: Tensor) -> Tensor:
 
 
 def _add_rows(
-    hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N R columns"], residual: Float[Tensor, "N R"]
+    hessian: Tensor | None, gradient: Tensor, rows: Float[Tensor, "N R columns"], residual: Float[Tensor, "N R"]
 ) -> None:
-    hessian += rows.transpose(1, 2) @ rows
+    if hessian is not None:
+        hessian += rows.transpose(1, 2) @ rows
     gradient += (residual[:, None] @ rows)[:, 0]
 
 
 def _add_per_person(
-    hessian: Tensor, gradient: Tensor, rows: Float[Tensor, "N P R 80"], residual: Float[Tensor, "N P R"]
+    hessian: Tensor | None, gradient: Tensor, rows: Float[Tensor, "N P R 80"], residual: Float[Tensor, "N P R"]
 ) -> None:
     for p in range(2):
         own = slice(p * NUM_PARAMS, (p + 1) * NUM_PARAMS)
-        _add_rows(hessian[:, own, own], gradient[:, own], rows[:, p], residual[:, p])
+        block = None if hessian is None else hessian[:, own, own]
+        _add_rows(block, gradient[:, own], rows[:, p], residual[:, p])
 
 
-def _add_joint_blocks(hessian: Tensor, gradient: Tensor, term: losses.Term, *, first: int) -> None:
+def _add_joint_blocks(hessian: Tensor | None, gradient: Tensor, term: losses.Term, *, first: int) -> None:
     """Rows (N, P, J, 3) with slopes (N, P, J, 3, 3) by the rotation vectors of joints first, first + 1, ..."""
-    block = term.slope.transpose(-1, -2) @ term.slope
     pull = (term.residual[..., None, :] @ term.slope)[..., 0, :]
-    joints = torch.arange(block.shape[2], device=hessian.device) + first
+    joints = torch.arange(pull.shape[2], device=gradient.device) + first
     for p in range(2):
-        at = p * NUM_PARAMS + 3 * joints[:, None] + torch.arange(3, device=hessian.device)  # (J, 3)
-        hessian[:, at[:, :, None], at[:, None, :]] += block[:, p]
+        at = p * NUM_PARAMS + 3 * joints[:, None] + torch.arange(3, device=gradient.device)  # (J, 3)
         gradient[:, at] += pull[:, p]
+        if hessian is not None:
+            block = term.slope[:, p].transpose(-1, -2) @ term.slope[:, p]
+            hessian[:, at[:, :, None], at[:, None, :]] += block
