@@ -8,7 +8,15 @@ import trimesh
 
 from apu.body.model import BodyModel
 from apu.body.regions import regions_of
-from apu.metrics import contact_gaps, penetration_depth, reprojection_error, units_512, used_confidence
+from apu.metrics import (
+    contact_gaps,
+    correct_contacts,
+    inside_depths,
+    penetration_depth,
+    reprojection_error,
+    units_512,
+    used_confidence,
+)
 from apu.types import KEYPOINTS, BodyPart, Camera, Contact, MeshEstimate, PairObservation, Side
 
 
@@ -97,6 +105,13 @@ def test_a_gap_is_the_smallest_distance_of_the_two_parts(body: BodyModel) -> Non
     assert contact_gaps(people[::-1], [contact.swapped], regions)[0] == pytest.approx(gap, abs=1e-6)
 
 
+def test_the_share_of_correct_contacts_counts_gaps_up_to_the_radius() -> None:
+    gaps = np.array([0.0, 0.005, 0.012, 0.3])
+    assert correct_contacts(gaps, [0.005, 0.011, 0.012, 1.0]).tolist() == [0.5, 0.5, 0.75, 1.0]
+    assert correct_contacts(gaps[::-1]).tolist() == correct_contacts(gaps).tolist() == [0.5, 0.5, 0.75, 0.75, 0.75]
+    assert np.isnan(correct_contacts(np.zeros(0))).all()
+
+
 def test_penetration_of_two_boxes() -> None:
     box = trimesh.creation.box((1, 1, 1)).subdivide().subdivide().subdivide()
     vertices = np.stack([box.vertices, box.vertices + np.array([0.9, 0, 0])]).astype(np.float32)
@@ -105,3 +120,9 @@ def test_penetration_of_two_boxes() -> None:
     assert 0 < mean <= deepest
     apart = vertices + np.array([[[0, 0, 0]], [[0.2, 0, 0]]], np.float32)
     assert penetration_depth(apart, np.asarray(box.faces)) == (0.0, 0.0)
+    depths = inside_depths(vertices, np.asarray(box.faces))
+    assert (depths.max(), depths.mean()) == pytest.approx((deepest, mean))
+    # A face of each box, 9 x 9 vertices, lies inside the other one; those on its rim are on the other's surface.
+    assert np.isclose(depths, 0.1, atol=1e-3).sum() >= 2 * 5 * 5
+    assert inside_depths(vertices[::-1].copy(), np.asarray(box.faces)).sum() == pytest.approx(depths.sum(), rel=1e-4)
+    assert not len(inside_depths(apart, np.asarray(box.faces)))

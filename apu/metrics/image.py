@@ -1,17 +1,11 @@
-"""How good a pair of meshes is: against the keypoints, the contacts, and the bodies themselves."""
-
-from collections.abc import Sequence
+"""How well meshes fit what a detector sees of them: distances in the image."""
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from scipy.spatial import KDTree
+from jaxtyping import Float
 
-from apu.body.collide import penetration
-from apu.body.regions import Regions
 from apu.camera import project
 from apu.formats.match import BORDER, MIN_CONFIDENCE, border_mask
-from apu.types import BODY_25, Contact, PairObservation
+from apu.types import BODY_25, PairObservation
 
 
 def used_confidence(
@@ -66,22 +60,3 @@ def reprojection_error(
     counted = used.sum(1)
     pixels = np.where(used, distance, 0.0).sum(1) / np.where(counted, counted, np.nan)
     return pixels * units_512(observation, confidence), pixels
-
-
-def contact_gaps(
-    vertices: Float[np.ndarray, "people vertices 3"], contacts: Sequence[Contact], regions: Regions
-) -> Float[np.ndarray, "contacts"]:
-    """Smallest distance between the vertices of a contact's two parts, metres."""
-    gaps = np.zeros(len(contacts))
-    for i, contact in enumerate(contacts):
-        a, b = (vertices[p][regions.part_vertices(part)] for p, part in enumerate(contact.parts))
-        gaps[i] = KDTree(b).query(a)[0].min()
-    return gaps
-
-
-def penetration_depth(
-    vertices: Float[np.ndarray, "2 vertices 3"], faces: Int[np.ndarray, "faces 3"]
-) -> tuple[float, float]:
-    """Depth of the vertices inside the other body, on the full mesh: (deepest, mean of those inside), metres."""
-    depth, inside = penetration(torch.as_tensor(vertices), faces)
-    return float(depth.max()), float(depth[inside].mean()) if inside.any() else 0.0
