@@ -105,7 +105,10 @@ class BodyModel:
 
     def keypoints(self, params: BodyParams) -> Float[np.ndarray, "people 67 3"]:
         """The points that detectors mark, in the camera's frame, metres."""
-        posed = self.forward(params)
+        return self.keypoints_of(self.forward(params))
+
+    def keypoints_of(self, posed: Posed) -> Float[np.ndarray, "people 67 3"]:
+        """`keypoints` of people who are posed already."""
         support = np.concatenate([posed.vertices, posed.joints], axis=1)[:, self.keypoint_index]
         return np.einsum("pkic,ki->pkc", support, self.keypoint_weight).astype(np.float32)
 
