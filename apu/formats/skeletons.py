@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from apu.body.model import BodyModel
+from apu.body.model import BodyModel, Posed
 from apu.body.rig import JOINTS
 from apu.formats.coco import COCO_17
-from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyParams
+from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS
 
 LANDMARKS = (*(f"joint:{name}" for name in JOINTS), *(f"keypoint:{name}" for name in KEYPOINTS))
 """The points of a fitted body that joints are held against: its 55 joints and the 67 points that detectors mark."""
@@ -89,6 +89,6 @@ SKELETONS: Mapping[str, Skeleton] = {
 """By the name that files give. SMPL-X's fingers, jaw and eyes are not compared: no fit moves them."""
 
 
-def landmarks(body: BodyModel, params: BodyParams) -> Float[np.ndarray, "people 122 3"]:
+def landmarks(body: BodyModel, posed: Posed) -> Float[np.ndarray, "people 122 3"]:
     """`LANDMARKS` of posed people, camera frame, metres."""
-    return np.concatenate([body.forward(params).joints, body.keypoints(params)], axis=1)
+    return np.concatenate([posed.joints, body.keypoints_of(posed)], axis=1)

@@ -118,7 +118,5 @@ class TestEverySkeleton:
 @pytest.fixture(scope="module")
 def rest(body: BodyModel) -> np.ndarray:
     zero = np.zeros
-    return landmarks(
-        body,
-        BodyParams(global_orient=zero((1, 3)), body_pose=zero((1, 21, 3)), betas=zero((1, 11)), transl=zero((1, 3))),
-    )
+    still = BodyParams(global_orient=zero((1, 3)), body_pose=zero((1, 21, 3)), betas=zero((1, 11)), transl=zero((1, 3)))
+    return landmarks(body, body.forward(still))
