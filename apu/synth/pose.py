@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from apu.types import SMPL_JOINTS
+from apu.types import SMPL_JOINTS, mirror_name
 
 Angles = Mapping[str, float]
 """Degrees by name, e.g. ``{"raise": 80, "forward": 90, "elbow": 30}``."""
@@ -50,6 +50,15 @@ def local_rotations(words: PoseWords) -> Float[np.ndarray, "21 3"]:
         for joint, turn in _PARTS[kind or part](_Degrees(angles)).items():
             joints[f"{side}_{joint}" if side else joint] = _mirrored(turn) if side == "right" else turn
     return np.stack([joints[name].as_rotvec() for name in SMPL_JOINTS[1:]]).astype(np.float32)
+
+
+def mirrored(words: PoseWords) -> dict[str, dict[str, float]]:
+    """The words of the mirror image: limbs change sides, trunk and head lean and turn the other way."""
+    result = {}
+    for part, angles in words.items():
+        signs = {} if part.startswith(("left_", "right_")) else {"lean": -1, "tilt": -1, "turn": -1}
+        result[mirror_name(part)] = {name: signs.get(name, 1) * degrees for name, degrees in angles.items()}
+    return result
 
 
 class _Degrees(dict):

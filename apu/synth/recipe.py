@@ -8,7 +8,9 @@ frame; `apu.synth.solve` brings them into true contact from there.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
@@ -18,14 +20,17 @@ from scipy.spatial.transform import Rotation
 from apu.body.model import BodyModel
 from apu.body.parts import PARTS
 from apu.files import asset
-from apu.synth.pose import local_rotations
+from apu.synth.pose import local_rotations, mirrored
 from apu.types import NUM_BETAS, BodyParams, BodyPart, Camera, Contact, Side
 
 PICTURE = (1280, 960)
 """Width and height of the pictures, pixels."""
 
-_CAMERA_AXES = Rotation.from_euler("x", 180, degrees=True)  # floor frame (y up) -> camera frame (y down)
+CAMERA_AXES = Rotation.from_euler("x", 180, degrees=True)  # floor frame (y up) -> camera frame (y down)
 _Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Strict(BaseModel):
@@ -48,17 +53,35 @@ class Person(_Strict):
 
     Attributes:
         words: a description as a model would give it.
-        shape: the first betas, standard deviations; the first is mostly height. child: adult (0) to infant (1).
+        shape: the first betas, standard deviations; the first is mostly height. child: adult (0) to infant (1); children: from what to what
+            it may be drawn.
         place: x and z on the floor. facing: degrees. pose: see `apu.synth.pose.VOCABULARY`.
+        rests: parts that lie on something and its height above the floor, metres; feet stand flat.
+        above: height of the lowest point of somebody who is carried, metres.
     """
 
     words: str
     shape: tuple[float, ...] = Field(default=(), max_length=NUM_BETAS - 1)
-    child: float = Field(default=0.0, ge=0, le=1)
+    child: _Share = 0.0
+    children: tuple[_Share, _Share] = (0.0, 0.0)
     place: tuple[float, float]
     facing: float
+    above: float = Field(default=0.0, ge=0)
+    rests: Mapping[str, float] = {"left foot": 0.0, "right foot": 0.0}
     pose: Mapping[str, Mapping[str, float]] = {}
     looks: Looks
+
+    @property
+    def mirrored(self) -> "Person":
+        """The person's mirror image."""
+        return self.model_copy(
+            update={
+                "place": (-self.place[0], self.place[1]),
+                "facing": -self.facing,
+                "rests": {_other_side(words): height for words, height in self.rests.items()},
+                "pose": mirrored(self.pose),
+            }
+        )
 
 
 class Recipe(_Strict):
@@ -90,6 +113,28 @@ class Recipe(_Strict):
         """The contacts in the program's types."""
         return tuple(Contact(parts=(part(a), part(b)), source="simulated") for a, b in self.contacts)
 
+    @property
+    def swapped(self) -> "Recipe":
+        """The same scene with its people in the other order."""
+        return self.model_copy(
+            update={"people": self.people[::-1], "contacts": tuple((b, a) for a, b in self.contacts)}
+        )
+
+    @property
+    def mirrored(self) -> "Recipe":
+        """The scene's mirror image: left is right in the room and on every body."""
+        return self.model_copy(
+            update={
+                "people": tuple(person.mirrored for person in self.people),
+                "contacts": tuple((_other_side(a), _other_side(b)) for a, b in self.contacts),
+                "turn": -self.turn,
+            }
+        )
+
+
+def _other_side(words: str) -> str:
+    return str(part(words).flipped)
+
 
 def part(words: str) -> BodyPart:
     """``"left upper arm"`` as a part with its side; without a side: both.
@@ -110,10 +155,16 @@ def load_recipes(path: Path | None = None) -> dict[str, Recipe]:
     return {recipe.name: recipe for recipe in map(Recipe.model_validate, json.loads(text))}
 
 
+@cache
+def load_classes() -> Mapping[str, Recipe]:
+    """Every class of interaction by name: the demo's recipes, then the others."""
+    return MappingProxyType(load_recipes() | load_recipes(asset("synth/recipes.json")))
+
+
 def start(recipe: Recipe, body: BodyModel) -> BodyParams:
     """The people as the recipe words them: pelvis over its place, lowest point on the floor, camera's frame."""
     scene = Rotation.from_euler("y", recipe.turn, degrees=True)
-    turns = [_CAMERA_AXES * scene * Rotation.from_euler("y", p.facing, degrees=True) for p in recipe.people]
+    turns = [CAMERA_AXES * scene * Rotation.from_euler("y", p.facing, degrees=True) for p in recipe.people]
     betas = np.zeros((2, NUM_BETAS), np.float32)
     for row, person in zip(betas, recipe.people, strict=True):
         row[: len(person.shape)] = person.shape
@@ -126,8 +177,9 @@ def start(recipe: Recipe, body: BodyModel) -> BodyParams:
     )
     posed = body.forward(params)
     pelvis, lowest = posed.joints[:, 0], posed.vertices[..., 1].max(axis=1)
+    above = np.array([person.above for person in recipe.people])
     place = scene.apply([(x, 0, z) for x, z in (person.place for person in recipe.people)])
     transl = np.column_stack(
-        [place[:, 0] - pelvis[:, 0], recipe.eye - lowest, recipe.distance - place[:, 2] - pelvis[:, 2]]
+        [place[:, 0] - pelvis[:, 0], recipe.eye - above - lowest, recipe.distance - place[:, 2] - pelvis[:, 2]]
     )
     return replace(params, transl=transl.astype(np.float32))

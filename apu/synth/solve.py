@@ -1,157 +1,281 @@
 """Bring a recipe's people into true contact: parts touch, bodies do not cut each other, soles stand on the floor.
 
-Done once per recipe and shipped (``python -m apu.synth.solve`` writes ``assets/demo/solved.npz``), so plain Adam on the
-fit's skinned points will do. Unlike a fit there are no observations: the recipe's pose says what is meant.
+The fit's engine without observations: its objective's contacts, penetration, joint limits and start pose, no keypoints,
+and two terms more: what rests on the floor or a seat, and hands that are laid on, not pricked in.
+
+``python -m apu.synth.solve`` solves the demo's scenes and writes ``assets/demo/solved.npz``.
 """
 
 import sys
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import roma
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from apu.body.collide import Collider, other_person
 from apu.body.model import load_body
-from apu.body.skinning import Frames, Pose, SkinnedPoints
+from apu.body.skinning import NUM_PARAMS, Frames, Pose, SkinnedPoints, stack
 from apu.files import asset
-from apu.fit.proxy import FitBody, fit_body
-from apu.synth.recipe import Recipe, load_recipes, start
-from apu.types import SMPL_JOINTS, BodyParams, BodyPart, Side
+from apu.fit.objective import Contribution, Objective
+from apu.fit.objective import _add_rows as add_rows
+from apu.fit.options import FitOptions, Phase
+from apu.fit.problem import Problem
+from apu.fit.proxy import PART_SAMPLES, FitBody, farthest_points, fit_body
+from apu.fit.solver import minimise
+from apu.synth.recipe import Recipe, load_recipes, part, start
+from apu.types import BODY_25, SMPL_JOINTS, BodyParams, BodyPart, Side
 
-STEPS, RATE = 600, 0.01
+OPTIONS = FitOptions(
+    schedule=(
+        Phase(keypoint_scale=1.0, contact_temperature=0.06, penetration=0.1, shape=False, steps=10),
+        Phase(keypoint_scale=1.0, contact_temperature=0.03, penetration=0.3, shape=False, steps=12),
+        Phase(keypoint_scale=1.0, contact_temperature=0.02, penetration=0.6, shape=False, steps=12),
+        Phase(keypoint_scale=1.0, contact_temperature=0.01, penetration=1.0, shape=False, steps=40),
+    ),
+    contact_sigma=0.003,
+    contact_pairs=6,
+    normal_bonus=0.05,
+    penetration_sigma=0.003,
+    penetration_margin=0.001,
+    limit_sigma=0.02,
+    transl_sigma=(0.12, 0.3, 0.12),
+)
+"""Coarse to fine; the sigmas say what is wanted of a scene, not what is known of a photograph."""
+FIRST_GAPS = (0.03, 0.012, 0.006, 0.003)
+"""What one unit of a contact's gap is worth in each phase, metres, lest parts rush through a body."""
 
-# What costs one unit, in metres and radians; the objective is the sum of squares.
-GAP, FIRST_GAP, SOFT = 0.003, 0.03, 0.02
-"""Distance of two parts, at the end and at first, lest they rush through a body; temperature of the soft minimum."""
-FACING = 0.05
-"""Skin whose normals do not oppose counts as up to sqrt(2) times this further away."""
-LAID = 0.02
-"""Distance of a touching hand's palm and fingers, on average, so that hands are laid on and not pricked in."""
-DEPTH, FLOOR, TRAVEL, TURN = 0.002, 0.002, 0.08, 0.08
-REACH, NOD, STANCE = 0.35, 0.15, 0.08
-"""Bending away from the recipe: joints of an arm that touches somebody, of the neck, and all others."""
+
+@dataclass(frozen=True, kw_only=True)
+class Wants:
+    """What a scene wants besides contact, as deviations that count as one.
+
+    Attributes:
+        turn, stance, nod: bending away from the recipe, radians: the whole body; trunk, legs and idle arms; the neck.
+        reach: joints of an arm that touches somebody. ankle: of feet, which follow the floor.
+        floor: of what rests on the floor or a seat, and of anything below the floor, metres.
+        laid: distance of a touching hand's palm and fingers, root mean square, metres.
+    """
+
+    turn: float = 0.1
+    stance: float = 0.1
+    nod: float = 0.15
+    reach: float = 0.35
+    ankle: float = 0.3
+    floor: float = 0.003
+    laid: float = 0.02
+
+
+WANTS = Wants()
+_PALM = 24
+"""Points of a palm that are laid on."""
+_SOLE, _SOLE_M = 8, 0.008
+"""Points of a sole, and how high above the lowest one they may be at rest."""
+_HULL = 96
+"""Points of a body that must not be below the floor."""
+
+
+def solve(recipe: Recipe, body: FitBody, *, options: FitOptions = OPTIONS, wants: Wants = WANTS) -> BodyParams:
+    """The recipe's people in contact, camera's frame; fingers stay relaxed.
+
+    It does what it can: `apu.synth.check.flaws` says whether that was enough.
+    """
+    like = body.surface.rest
+    begin = Pose.of(start(recipe, body.model), device=like.device, dtype=like.dtype)
+    touch = _touching(recipe, body)
+    problem = _problem(recipe, begin, touch, wants)
+    further = [_Rests(recipe, body, wants)]
+    if len(touch.palms.owner):
+        further.append(_Laid(touch, wants))
+    pose = stack([begin])
+    for phase, gap in zip(options.schedule, FIRST_GAPS, strict=True):
+        wanted = replace(problem, contact_weight=problem.contact_weight * (options.contact_sigma / gap) ** 2)
+        objective = Objective(wanted, touch.points, touch.normals, _blind(body), options, further)
+        pose = minimise(objective, pose, phase).pose
+    return pose[0].params()
+
+
+@lru_cache(maxsize=4)
+def _blind(body: FitBody) -> FitBody:
+    """The body with one vertex for every keypoint, of which none is observed."""
+    index = body.keypoint_index[:, :1]
+    return replace(body, keypoint_index=index, keypoint_weight=torch.ones_like(body.keypoint_weight[:, :1]))
+
+
+class _Palms(NamedTuple):
+    """Hands of either person that touch something: whose, samples of the palm, samples of what it is laid on."""
+
+    owner: Int[Tensor, "hands"]
+    palm: Int[Tensor, "hands palm"]
+    other: Int[Tensor, "hands samples"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Surface:
-    """Points of both people's touching parts: for every contact, the points of either person's part."""
+class _Touching:
+    """Points of the touching parts, their normals at rest, and their ids for every contact's two parts."""
 
     points: SkinnedPoints
     normals: Float[Tensor, "points 3"]
-    contacts: list[tuple[Tensor, Tensor]]
-    hands: list[tuple[bool, ...]]
-
-    def posed(self, pose: Pose, frames: Frames) -> tuple[Float[Tensor, "2 points 3"], Float[Tensor, "2 points 3"]]:
-        """Places and normals."""
-        turn = (self.points.weights @ frames.rotation.flatten(-2)).unflatten(-1, (3, 3))
-        return self.points.posed(pose, frames).points, (turn @ self.normals[..., None])[..., 0]
+    index: Int[Tensor, "2 contacts samples"]
+    palms: _Palms
 
 
-def solve(recipe: Recipe, body: FitBody, *, steps: int = STEPS) -> BodyParams:
-    """The recipe's people in contact, camera's frame; fingers stay relaxed."""
-    begin = Pose.of(start(recipe, body.model))
-    parts, soles = _touching(recipe, body), _soles(body)
-    stiffness = _stiffness(recipe)
-    collider = Collider(body.skin_faces, len(body.skin.rest), 2)
-    turn, travel = (torch.zeros(2, n, 3, requires_grad=True) for n in (len(SMPL_JOINTS), 1))
-    optimiser = torch.optim.Adam([turn, travel], lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=RATE / 50)
-    for step in range(steps):
-        pose = _moved(begin, turn, travel)
-        frames = body.surface.skeleton.frames(pose)
-        loss = (turn / stiffness).square().sum() + (travel / TRAVEL).square().sum()
-        gap = max(GAP, FIRST_GAP * (GAP / FIRST_GAP) ** (2 * step / steps))
-        loss = loss + _touch(parts, pose, frames, gap)
-        loss = loss + ((soles.posed(pose, frames).points[..., 1].amax(1) - recipe.eye) / FLOOR).square().sum()
-        loss = loss + (0.3 + 3 * step / steps) * _inside(body, collider, pose, frames)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return _moved(begin, turn.detach(), travel.detach()).params()
-
-
-def _stiffness(recipe: Recipe) -> Float[Tensor, "2 22 1"]:
-    stiffness = torch.full((2, len(SMPL_JOINTS), 1), STANCE)
-    stiffness[:, 0] = TURN
-    stiffness[:, [SMPL_JOINTS.index("neck"), SMPL_JOINTS.index("head")]] = NOD
-    for contact in recipe.true_contacts:
-        for person, part in enumerate(contact.parts):
-            if part.name in ("hand", "arm", "forearm", "elbow", "upper arm"):
-                sides = ("left", "right") if part.side is Side.BOTH else (str(part.side),)
-                chain = [SMPL_JOINTS.index(f"{s}_{j}") for s in sides for j in ("collar", "shoulder", "elbow", "wrist")]
-                stiffness[person, chain] = REACH
-    return stiffness
-
-
-def _moved(begin: Pose, turn: Tensor, travel: Tensor) -> Pose:
-    return replace(begin, rotations=roma.rotvec_to_rotmat(turn) @ begin.rotations, transl=begin.transl + travel[:, 0])
-
-
-def _some(body: FitBody, vertices: np.ndarray) -> SkinnedPoints:
-    return body.surface.take(vertices[:, None], np.ones((len(vertices), 1)))
-
-
-def _soles(body: FitBody) -> SkinnedPoints:
-    return _some(body, body.regions.part_vertices(BodyPart(name="foot")))
-
-
-def _touching(recipe: Recipe, body: FitBody) -> _Surface:
-    """The parts' samples; of a hand, those of its palm and fingers."""
-    samples = [tuple(_inner(body, part) for part in contact.parts) for contact in recipe.true_contacts]
-    vertices, place = np.unique(np.concatenate([s for pair in samples for s in pair]), return_inverse=True)
-    places = torch.as_tensor(place).split([len(s) for pair in samples for s in pair])
-    return _Surface(
-        points=_some(body, vertices),
-        normals=body.normals[vertices],
-        contacts=list(zip(places[::2], places[1::2], strict=True)),
-        hands=[tuple(part.name == "hand" for part in contact.parts) for contact in recipe.true_contacts],
+def _touching(recipe: Recipe, body: FitBody) -> _Touching:
+    contacts = [contact.parts for contact in recipe.true_contacts]
+    samples = np.array([[_inner(body, parts[person]) for parts in contacts] for person in range(2)])
+    used, index = np.unique(samples, return_inverse=True)
+    index = torch.as_tensor(index.reshape(samples.shape), device=body.surface.rest.device)
+    hands = [(person, c) for c, parts in enumerate(contacts) for person in range(2) if parts[person].name == "hand"]
+    owner, contact = torch.tensor(hands, dtype=torch.long).reshape(-1, 2).T
+    return _Touching(
+        points=body.surface.take(used[:, None], np.ones((len(used), 1))),
+        normals=body.normals[used],
+        index=index,
+        palms=_Palms(owner, index[owner, contact, :_PALM], index[1 - owner, contact]),
     )
 
 
-def _inner(body: FitBody, part: BodyPart) -> np.ndarray:
-    """A part's samples; of a hand those on the palm's side."""
-    samples = body.samples(part)
-    if part.name != "hand":
-        return samples
-    # At rest the palms look down.
-    return samples[body.normals[samples, 1].numpy() < -0.3]
+@lru_cache(maxsize=256)
+def _inner(body: FitBody, of: BodyPart) -> Int[np.ndarray, "samples"]:
+    """A part's samples, evenly spread from the first on; of a hand those on the palm's side."""
+    if of.name != "hand":
+        return body.samples(of)
+    vertices = body.regions.part_vertices(of)
+    vertices = vertices[body.normals[vertices, 1].cpu().numpy() < -0.3]  # at rest the palms look down
+    return vertices[farthest_points(body.surface.rest[vertices].cpu().numpy(), PART_SAMPLES)]
 
 
-def _touch(parts: _Surface, pose: Pose, frames: Frames, gap: float) -> Tensor:
-    points, normals = parts.posed(pose, frames)
-    loss = torch.zeros(())
-    for (a, b), hands in zip(parts.contacts, parts.hands, strict=True):
-        square = (points[0, a][:, None] - points[1, b][None]).square().sum(-1)
-        cost = square + FACING**2 * (1 + normals[0, a] @ normals[1, b].T)
-        choice = torch.softmax(-cost.detach().flatten() / SOFT**2, 0)
-        loss = loss + (choice * square.flatten()).sum() / gap**2
-        for axis, is_hand in enumerate(hands):
-            if is_hand:
-                nearest = cost.detach().argmin(1 - axis, keepdim=True)
-                loss = loss + square.gather(1 - axis, nearest).mean() / LAID**2
-    return loss
+def _problem(recipe: Recipe, begin: Pose, touch: _Touching, wants: Wants) -> Problem:
+    start, like = stack([begin]), begin.transl
+    keypoints = (1, 2, len(BODY_25))
+    return Problem(
+        start=start,
+        target=start.rotations,
+        pose_sigma=torch.as_tensor(_stiffness(recipe, wants), dtype=like.dtype, device=like.device)[None],
+        observed=like.new_zeros(*keypoints, 2),
+        weight=like.new_zeros(keypoints),
+        unit=like.new_ones(1, 2),
+        focal=like.new_ones(1, 2),
+        centre=like.new_zeros(1, 2),
+        part_index=touch.index[None],
+        contact_weight=like.new_ones(1, touch.index.shape[1]),
+    )
 
 
-def _inside(body: FitBody, collider: Collider, pose: Pose, frames: Frames) -> Tensor:
-    """Squared depths of the collision skin's vertices in the other person, point to plane."""
-    vertices = body.skin.posed(pose, frames).points
-    collider.update(vertices)
-    inside = collider.query(other_person(vertices))
-    person, vertex = torch.nonzero(inside.depth > 0, as_tuple=True)
-    corners = torch.as_tensor(body.skin_faces)[inside.face[person, vertex]]
-    surface = (inside.bary[person, vertex][..., None] * vertices[person[:, None], corners]).sum(1)
-    offset = surface - vertices[1 - person, vertex]
-    outwards = torch.nn.functional.normalize(offset.detach(), dim=-1)
-    return ((offset * outwards).sum(-1) / DEPTH).square().sum()
+def _stiffness(recipe: Recipe, wants: Wants) -> Float[np.ndarray, "2 22"]:
+    joint = SMPL_JOINTS.index
+    stiffness = np.full((2, len(SMPL_JOINTS)), wants.stance)
+    stiffness[:, joint("pelvis")] = wants.turn
+    stiffness[:, [joint("neck"), joint("head")]] = wants.nod
+    stiffness[:, [joint("left_ankle"), joint("right_ankle")]] = wants.ankle
+    for contact in recipe.true_contacts:
+        for person, of in enumerate(contact.parts):
+            if of.name in ("hand", "arm", "forearm", "elbow", "upper arm"):
+                sides = ("left", "right") if of.side is Side.BOTH else (of.side,)
+                chain = [joint(f"{s}_{j}") for s in sides for j in ("collar", "shoulder", "elbow", "wrist")]
+                stiffness[person, chain] = wants.reach
+    return stiffness
+
+
+class _Rests:
+    """What rests lies at its height, soles flat and other parts by their lowest point; nothing is below the floor."""
+
+    def __init__(self, recipe: Recipe, body: FitBody, wants: Wants):
+        rests = [
+            (person, part(words), height)
+            for person, who in enumerate(recipe.people)
+            for words, height in who.rests.items()
+        ]
+        sets = [_sole(body, of) if of.name == "foot" else body.samples(of) for _, of, _ in rests]
+        hull = _hull(body)
+        used = np.concatenate([hull, *sets])
+        self._points = body.surface.take(used[:, None], np.ones((len(used), 1)))
+        self._floor, self._sigma = recipe.eye, wants.floor
+        self._index = torch.arange(len(used), device=self._points.rest.device)[:, None]
+        self._height = torch.zeros(2, len(used), device=self._index.device)
+        self._resting = torch.zeros(2, len(used), dtype=torch.bool, device=self._index.device)
+        self._lowest: list[tuple[int, slice]] = []
+        first = len(hull)
+        for (person, of, height), ids in zip(rests, sets, strict=True):
+            where = slice(first, first := first + len(ids))
+            self._height[person, where] = height
+            if of.name == "foot":
+                level = body.surface.rest[ids, 1]
+                self._height[person, where] += level - level.min()
+                self._resting[person, where] = True
+            else:
+                self._lowest.append((person, where))
+
+    def __call__(self, pose: Pose, frames: Frames, phase: Phase, pairs: Int[Tensor, "N"]) -> Contribution:
+        points, shaped = self._points.posed(pose, frames)
+        below = points[..., 1] - self._floor + self._height  # (1, 2, points)
+        resting = self._resting[None].clone()
+        for person, where in self._lowest:
+            resting[0, person, where.start + below[0, person, where].argmax()] = True
+        residual = torch.where(resting, below, (points[..., 1] - self._floor).clamp_min(0)) / self._sigma
+
+        def add(hessian: Tensor | None, gradient: Tensor) -> None:
+            index = self._index.expand(1, 2, *self._index.shape)
+            rows = self._points.jacobian(pose, frames, shaped, index, torch.ones_like(index, dtype=points.dtype))
+            rows = rows[..., 1, :] * ((residual != 0)[..., None] / self._sigma)
+            for person in range(2):
+                own = slice(person * NUM_PARAMS, (person + 1) * NUM_PARAMS)
+                block = None if hessian is None else hessian[:, own, own]
+                add_rows(block, gradient[:, own], rows[:, person], residual[:, person])
+
+        return Contribution({"rests": 0.5 * residual.square().sum((-1, -2))}, add)
+
+
+@lru_cache(maxsize=4)
+def _hull(body: FitBody) -> Int[np.ndarray, "points"]:
+    """Vertices all over the skin."""
+    skin = np.unique(body.model.skin_faces)
+    return skin[farthest_points(body.surface.rest[skin].cpu().numpy(), _HULL)]
+
+
+@lru_cache(maxsize=16)
+def _sole(body: FitBody, foot: BodyPart) -> Int[np.ndarray, "points"]:
+    """Vertices on which a foot stands, spread evenly; at rest soles are level."""
+    vertices = body.regions.part_vertices(foot)
+    rest = body.surface.rest[vertices].cpu().numpy()
+    low = rest[:, 1] < rest[:, 1].min() + _SOLE_M
+    return vertices[low][farthest_points(rest[low], _SOLE)]
+
+
+class _Laid:
+    """Palms are laid on: every point of them is near what they touch, with skin that faces skin."""
+
+    def __init__(self, touch: _Touching, wants: Wants):
+        self._touch = touch
+        self._sigma = wants.laid * np.sqrt(_PALM)
+
+    def __call__(self, pose: Pose, frames: Frames, phase: Phase, pairs: Int[Tensor, "N"]) -> Contribution:
+        samples, (owner, palm, other) = self._touch.points, self._touch.palms
+        points, shaped = samples.posed(pose, frames)
+        turn = (samples.weights @ frames.rotation.flatten(-2)).unflatten(-1, (3, 3))
+        normals = (turn @ self._touch.normals[..., None])[..., 0]
+        own, theirs = owner[:, None], 1 - owner[:, None]
+        apart = points[0, own, palm][:, :, None] - points[0, theirs, other][:, None]
+        facing = normals[0, own, palm] @ normals[0, theirs, other].transpose(-1, -2)
+        nearest = (apart.square().sum(-1) + OPTIONS.normal_bonus**2 * (1 + facing)).argmin(-1)  # (hands, palm)
+        nearest = other.gather(1, nearest)
+        ids = torch.where(own == torch.arange(2, device=own.device)[:, None, None], palm, nearest).flatten(1)
+        residual = (points[0, 0, ids[0]] - points[0, 1, ids[1]]) / self._sigma
+
+        def add(hessian: Tensor | None, gradient: Tensor) -> None:
+            index = ids[None, ..., None]
+            rows = samples.jacobian(pose, frames, shaped, index, torch.ones_like(index, dtype=points.dtype))
+            rows = torch.cat([rows[:, 0], -rows[:, 1]], -1).flatten(1, 2) / self._sigma
+            add_rows(hessian, gradient, rows, residual.flatten()[None])
+
+        return Contribution({"laid": 0.5 * residual.square().sum()[None]}, add)
 
 
 def main(names: list[str]) -> None:
-    """Solve all recipes, or the named ones, and write the shipped file."""
+    """Solve all recipes of the demo, or the named ones, and write the shipped file."""
     recipes, body = load_recipes(), fit_body(load_body())
     path = Path(asset("demo/recipes.json")).with_name("solved.npz")
     stored = dict(np.load(path)) if path.exists() and names else {}
