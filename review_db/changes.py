@@ -114,7 +114,6 @@ def add_fit(connection: sqlite3.Connection, pair: int, fit: FitResult, file: str
         raise ValueError(f"revision must be 0 to {sheet.revision}, got {revision}")
     row = _figures(fit) | {"pair_id": pair, "revision": revision, "file": file, "made_at": now()}
     number = insert(connection, "fits", row | {"curator_id": curator_id(connection, curator) if curator else None})
-    connection.execute("UPDATE pairs SET fit_id = ? WHERE id = ?", (number, pair))
     refresh(connection, pair)
     return number
 
@@ -166,8 +165,9 @@ def save(connection: sqlite3.Connection, pair: int, change: Change, curator: str
 def carry_out(connection: sqlite3.Connection, pair: int, sheet: Sheet, change: Change, curator: str) -> Sheet:
     """Apply a change to the stored sheet and store both."""
     entry = _store_decision(connection, pair, sheet, change) if isinstance(change, Decision) else change
-    after = apply(sheet, entry, curator=curator, answers=load_answers(connection, pair))
-    record(connection, pair, after, entry, curator)
+    answers = load_answers(connection, pair) if isinstance(entry, TakeAnswer) else {}
+    after = apply(sheet, entry, curator=curator, answers=answers)
+    record(connection, pair, after, entry, curator, before=sheet)
     return after
 
 
@@ -199,7 +199,7 @@ def undo(connection: sqlite3.Connection, pair: int, curator: str, revision: int)
         raise StoreError(f"the latest edit of pair {pair} is {author}'s; change it by an edit of your own")
     entry = Undo(revision=target)
     after = rebuild([*history, (curator, entry)], load_answers(connection, pair))
-    record(connection, pair, after, entry, curator)
+    record(connection, pair, after, entry, curator, before=sheet)
     return after
 
 

@@ -174,10 +174,14 @@ class Database:
         return connection
 
 
-def insert(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
-    """Insert one row; table and column names come from this program, values are bound. Returns the row's id."""
+def insert(connection: sqlite3.Connection, table: str, row: dict[str, Any], *, replace: bool = False) -> int:
+    """Insert one row; table and column names come from this program, values are bound. Returns the row's id.
+
+    With `replace`, it takes the place of the row with the same key.
+    """
     columns, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-    cursor = connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", row)  # noqa: S608
+    verb = "REPLACE" if replace else "INSERT"
+    cursor = connection.execute(f"{verb} INTO {table} ({columns}) VALUES ({marks})", row)
     return cursor.lastrowid or 0
 
 

@@ -12,7 +12,7 @@ from review_db.records import Order, PairFilter, PairState, PairSummary
 Clause = tuple[str, tuple[Any, ...]]
 
 _SUMMARY = """
-SELECT p.*, i.name AS image, coalesce(a.interaction, '') AS interaction, coalesce(a.asker, '') AS asker,
+SELECT p.*, i.name AS image, coalesce(a.asker, '') AS asker,
     coalesce(u.name, '') AS decided_by
 """
 # Only outer joins, so that SQLite leaves out those that a count does not need.

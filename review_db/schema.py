@@ -16,7 +16,12 @@ from review_db.database import Database, sqlite3
 APPLICATION_ID = 0x41505552
 """Marks the file as a workspace of this program (the letters APUR)."""
 
+QUEUE_CHANGES = 100_000
+"""How many changes of pairs are remembered for queues in memory; whoever missed more reads all pairs again."""
+
 migrations = Migrations("review_db")
+
+_APPEND_ONLY = ("answers", "edits", "fits", "decisions")
 
 _FIRST = (
     f"PRAGMA application_id = {APPLICATION_ID}",
@@ -196,7 +201,7 @@ _FIRST = (
     *(
         f"CREATE TRIGGER {table}_stay_{event} BEFORE {event} ON {table} "
         f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
-        for table in ("answers", "edits", "fits", "decisions")
+        for table in _APPEND_ONLY
         for event in ("UPDATE", "DELETE")
     ),
 )
@@ -206,6 +211,147 @@ _FIRST = (
 def first_version(db: UtilsDatabase) -> None:
     """Images, pairs, answers, contacts with history, fits, decisions, jobs."""
     for statement in _FIRST:
+        db.execute(statement)
+
+
+_TEAM = (
+    # Who works on what ----------------------------------------------------------------------------------------------
+    """CREATE TABLE claims (
+        pair_id INTEGER PRIMARY KEY REFERENCES pairs,
+        curator_id INTEGER NOT NULL REFERENCES curators,
+        claimed_at TEXT NOT NULL,
+        expires_at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX claims_curator ON claims (curator_id, expires_at)",
+    """CREATE TABLE skips (
+        curator_id INTEGER NOT NULL REFERENCES curators,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        skipped_at TEXT NOT NULL,
+        until TEXT NOT NULL,
+        PRIMARY KEY (curator_id, pair_id)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX skips_pair ON skips (pair_id)",
+    """CREATE TABLE drafts (
+        curator_id INTEGER NOT NULL REFERENCES curators,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        revision INTEGER NOT NULL,
+        note TEXT NOT NULL,
+        edits TEXT NOT NULL,
+        saved_at TEXT NOT NULL,
+        PRIMARY KEY (curator_id, pair_id)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX drafts_pair ON drafts (pair_id)",
+    """CREATE TABLE reviews (
+        id INTEGER PRIMARY KEY,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        curator_id INTEGER REFERENCES curators,
+        asked_at TEXT NOT NULL,
+        expires_at TEXT,
+        judged_at TEXT,
+        verdict TEXT CHECK (verdict IN ('accept', 'reject', 'flag')),
+        reason TEXT NOT NULL DEFAULT '',
+        note TEXT NOT NULL DEFAULT '',
+        edits TEXT NOT NULL DEFAULT '[]',
+        contacts TEXT NOT NULL DEFAULT '[]',
+        settled_at TEXT,
+        CHECK ((verdict IS NULL) = (judged_at IS NULL)),
+        CHECK (verdict IS NULL OR curator_id IS NOT NULL),
+        UNIQUE (pair_id, curator_id)
+    ) STRICT""",
+    "CREATE INDEX reviews_open ON reviews (id) WHERE verdict IS NULL",
+    "CREATE INDEX reviews_curator ON reviews (curator_id)",
+    """CREATE TABLE views (
+        id INTEGER PRIMARY KEY,
+        owner_id INTEGER NOT NULL REFERENCES curators,
+        name TEXT NOT NULL CHECK (name <> ''),
+        filter TEXT NOT NULL,
+        sort TEXT NOT NULL,
+        seed INTEGER NOT NULL DEFAULT 0,
+        saved_at TEXT NOT NULL,
+        UNIQUE (owner_id, name)
+    ) STRICT""",
+    "CREATE INDEX decisions_curator ON decisions (curator_id, id)",
+    # Questions as jobs, by the hundred thousand ---------------------------------------------------------------------
+    "ALTER TABLE jobs ADD COLUMN failures INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN not_before TEXT NOT NULL DEFAULT ''",
+    "DROP INDEX jobs_open",
+    "CREATE INDEX jobs_queued ON jobs (curator, kind, id) WHERE state = 'queued'",
+    "CREATE INDEX jobs_running ON jobs (heartbeat_at) WHERE state = 'running'",
+    # What the queue filters and sorts by, in one row per pair ---------------------------------------------------------
+    "ALTER TABLE pairs ADD COLUMN interaction TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE pairs ADD COLUMN gap_m REAL",
+    "ALTER TABLE pairs ADD COLUMN decider_id INTEGER REFERENCES curators",
+    "ALTER TABLE pairs ADD COLUMN disagrees INTEGER NOT NULL DEFAULT 0 CHECK (disagrees IN (0, 1))",
+    """UPDATE pairs SET
+        interaction = coalesce((SELECT interaction FROM answers WHERE id = pairs.answer_id), ''),
+        gap_m = (SELECT max_gap_m FROM fits WHERE id = pairs.fit_id),
+        decider_id = (SELECT curator_id FROM decisions WHERE id = pairs.decision_id)""",
+    "DROP INDEX pairs_uncertainty",
+    "DROP INDEX pairs_fit_error",
+    "DROP INDEX pairs_state",
+    # The latest changes, so that a queue in memory keeps in step with other processes.
+    "CREATE TABLE queue_changes (id INTEGER PRIMARY KEY, pair_id INTEGER NOT NULL) STRICT",
+    *(
+        f"CREATE TRIGGER pairs_queue_{event.lower()} AFTER {event} ON pairs BEGIN "  # noqa: S608 - this file's own words
+        f"INSERT INTO queue_changes (pair_id) VALUES ({row}.id); "
+        f"DELETE FROM queue_changes WHERE id <= (SELECT max(id) FROM queue_changes) - {QUEUE_CHANGES}; END"
+        for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
+    ),
+    # Takedowns: what was forgotten stays away, and only that may leave the history -----------------------------------
+    """CREATE TABLE forgotten (
+        sha256 TEXT PRIMARY KEY,
+        forgotten_at TEXT NOT NULL,
+        last_pair INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE TRIGGER images_stay_forgotten BEFORE INSERT ON images "
+    "WHEN EXISTS (SELECT 1 FROM forgotten WHERE sha256 = NEW.sha256) BEGIN SELECT RAISE(ABORT, 'forgotten'); END",
+    *(
+        f"CREATE TRIGGER forgotten_stay_{event} BEFORE {event} ON forgotten "
+        "BEGIN SELECT RAISE(ABORT, 'forgotten are append-only'); END"
+        for event in ("UPDATE", "DELETE")
+    ),
+    *(f"DROP TRIGGER {table}_stay_DELETE" for table in _APPEND_ONLY),
+    *(
+        f"CREATE TRIGGER {table}_stay_DELETE BEFORE DELETE ON {table} WHEN {condition} NOT EXISTS ("  # noqa: S608 - this file's own words
+        "SELECT 1 FROM pairs p JOIN images i ON i.id = p.image_id JOIN forgotten f ON f.sha256 = i.sha256 "
+        f"WHERE p.id = OLD.pair_id) BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
+        for table, condition in (*((table, "") for table in _APPEND_ONLY), ("reviews", "OLD.verdict IS NOT NULL AND"))
+    ),
+    "CREATE TRIGGER reviews_stay_UPDATE BEFORE UPDATE OF pair_id, curator_id, verdict, reason, note, edits, contacts, "
+    "judged_at ON reviews WHEN OLD.verdict IS NOT NULL BEGIN SELECT RAISE(ABORT, 'reviews are append-only'); END",
+    # Files of fits that are gone: their fits are not handed out -----------------------------------------------------
+    "CREATE TABLE lost_files (file TEXT PRIMARY KEY, found_at TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    # Accounts ---------------------------------------------------------------------------------------------------------
+    """CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE COLLATE NOCASE CHECK (name <> ''),
+        role TEXT NOT NULL CHECK (role IN ('admin', 'curator', 'viewer')),
+        password_hash TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE sessions (
+        token_sha256 TEXT PRIMARY KEY,
+        account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        created_at TEXT NOT NULL,
+        expires_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX sessions_account ON sessions (account_id)",
+    """CREATE TABLE login_failures (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        address TEXT NOT NULL,
+        failed_at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX login_failures_time ON login_failures (failed_at)",
+    "CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    "INSERT INTO secrets VALUES ('pseudonyms', randomblob(32))",
+)
+
+
+@migrations()
+def team_work(db: UtilsDatabase) -> None:
+    """Claims, drafts, second reviews, views, accounts, takedowns; queue columns of pairs."""
+    for statement in _TEAM:
         db.execute(statement)
 
 

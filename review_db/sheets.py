@@ -15,28 +15,42 @@ CONTACTS = TypeAdapter(tuple[Contact, ...])
 STATED = TypeAdapter(tuple[StatedContact, ...])
 _SUGGESTION = TypeAdapter(Suggestion)
 
-_REFRESH = """
+# The row of a pair from its sheet and its facts; `PairState` has the rules of the state in words.
+_STORE = """
 UPDATE pairs SET
-    active_contacts = (SELECT count(*) FROM contacts WHERE pair_id = pairs.id AND NOT dropped),
-    uncertainty = coalesce((SELECT uncertainty FROM answers WHERE id = pairs.answer_id), 1),
-    fit_error = coalesce((SELECT max(reprojection_512_a, reprojection_512_b) FROM fits WHERE id = pairs.fit_id), 0),
+    revision = :revision, swapped = :swapped, note = :note, next_contact = :next_id,
+    answer_id = :answer, decision_id = :decision, fit_id = f.id, decider_id = d.curator_id,
+    interaction = coalesce(a.interaction, ''),
+    uncertainty = coalesce(a.uncertainty, 1),
+    fit_error = coalesce(max(f.reprojection_512_a, f.reprojection_512_b), 0),
+    gap_m = f.max_gap_m,
+    active_contacts = c.active,
+    disagrees = EXISTS (
+        SELECT 1 FROM reviews WHERE pair_id = :pair AND verdict <> d.verdict AND settled_at IS NULL),
     state = CASE
-        WHEN decision_id IS NOT NULL THEN (
-            SELECT CASE verdict WHEN 'accept' THEN 'accepted' WHEN 'reject' THEN 'rejected' ELSE 'flagged' END
-            FROM decisions WHERE id = pairs.decision_id)
-        WHEN fit_id IS NOT NULL THEN 'fitted'
-        WHEN EXISTS (SELECT 1 FROM contacts WHERE pair_id = pairs.id AND NOT dropped)
-            OR EXISTS (SELECT 1 FROM answers WHERE pair_id = pairs.id AND status = 'ok') THEN 'asked'
-        WHEN EXISTS (SELECT 1 FROM answers WHERE pair_id = pairs.id) THEN 'ask_failed'
+        WHEN d.verdict = 'accept' THEN 'accepted'
+        WHEN d.verdict = 'reject' THEN 'rejected'
+        WHEN d.verdict = 'flag' THEN 'flagged'
+        WHEN f.id IS NOT NULL THEN 'fitted'
+        WHEN c.active OR EXISTS (SELECT 1 FROM answers WHERE pair_id = :pair AND status = 'ok') THEN 'asked'
+        WHEN EXISTS (SELECT 1 FROM answers WHERE pair_id = :pair) THEN 'ask_failed'
         ELSE 'proposed' END,
     updated_at = :time
-WHERE id = :pair
+FROM (SELECT count(*) AS active FROM contacts WHERE pair_id = :pair AND NOT dropped) AS c
+    LEFT JOIN (
+        SELECT * FROM fits WHERE pair_id = :pair AND file NOT IN (SELECT file FROM lost_files)
+        ORDER BY made_at DESC, id DESC LIMIT 1) AS f ON true
+    LEFT JOIN answers AS a ON a.id = :answer
+    LEFT JOIN decisions AS d ON d.id = :decision
+WHERE pairs.id = :pair
 """
+_SHEET_COLUMNS = "revision, swapped, note, next_contact AS next_id, answer_id AS answer, decision_id AS decision"
 
 
-def refresh(connection: sqlite3.Connection, pair: int) -> None:
-    """Derive a pair's state and sort keys from its sheet and facts (`PairState` has the rules in words)."""
-    connection.execute(_REFRESH, {"pair": pair, "time": now()})
+def refresh(connection: sqlite3.Connection, pair: int, time: str | None = None) -> None:
+    """Derive a pair's state and sort keys from its sheet and facts, changed at `time` (None: now)."""
+    row = connection.execute(f"SELECT {_SHEET_COLUMNS} FROM pairs WHERE id = ?", (pair,)).fetchone()  # noqa: S608
+    connection.execute(_STORE, {**dict(row), "pair": pair, "time": time or now()})
 
 
 def curator_id(connection: sqlite3.Connection, name: str) -> int:
@@ -106,21 +120,34 @@ def load_answers(connection: sqlite3.Connection, pair: int) -> Answers:
     return {row["id"]: STATED.validate_json(row["stated"]) for row in rows}
 
 
-def record(connection: sqlite3.Connection, pair: int, sheet: Sheet, entry: Entry, curator: str) -> None:
-    """Store a sheet and the entry that led to it; an empty curator is the program itself."""
+def record(
+    connection: sqlite3.Connection, pair: int, sheet: Sheet, entry: Entry, curator: str, *, before: Sheet
+) -> None:
+    """Store a sheet and the entry that led to it from `before`; an empty curator is the program itself."""
     by = curator_id(connection, curator) if curator else None
-    edit = to_json(entry)
+    edit, time = to_json(entry), now()
     row = {"pair_id": pair, "revision": sheet.revision, "kind": edit["kind"], "edit": json.dumps(edit)}
-    insert(connection, "edits", row | {"curator_id": by, "made_at": now()})
-    connection.execute("DELETE FROM contacts WHERE pair_id = ?", (pair,))
-    for position, line in enumerate(sheet.contacts):
-        insert(connection, "contacts", {"pair_id": pair, "position": position} | _columns(connection, line))
-    connection.execute(
-        "UPDATE pairs SET revision = ?, swapped = ?, note = ?, next_contact = ?, answer_id = ?, decision_id = ? "
-        "WHERE id = ?",
-        (sheet.revision, sheet.swapped, sheet.note, sheet.next_id, sheet.answer, sheet.decision, pair),
-    )
-    refresh(connection, pair)
+    insert(connection, "edits", row | {"curator_id": by, "made_at": time})
+    store_sheet(connection, pair, sheet, before=before, time=time)
+
+
+def store_sheet(
+    connection: sqlite3.Connection, pair: int, sheet: Sheet, *, before: Sheet | None = None, time: str | None = None
+) -> None:
+    """Make a sheet the stored one, changed at `time` (None: now); of `before`, which is stored, only what differs."""
+    lines = list(enumerate(sheet.contacts))
+    if before is None:
+        connection.execute("DELETE FROM contacts WHERE pair_id = ?", (pair,))
+    else:
+        stored = dict(enumerate(before.contacts))
+        gone = {line.id for line in before.contacts} - {line.id for line in sheet.contacts}
+        connection.executemany("DELETE FROM contacts WHERE pair_id = ? AND id = ?", [(pair, each) for each in gone])
+        lines = [(position, line) for position, line in lines if line != stored.get(position)]
+    for position, line in lines:
+        row = {"pair_id": pair, "position": position} | _columns(connection, line)
+        insert(connection, "contacts", row, replace=True)
+    values = {name: getattr(sheet, name) for name in ("revision", "swapped", "note", "next_id", "answer", "decision")}
+    connection.execute(_STORE, {**values, "pair": pair, "time": time or now()})
 
 
 def _columns(connection: sqlite3.Connection, line: SheetContact) -> dict[str, object]:

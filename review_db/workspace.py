@@ -139,6 +139,7 @@ class Workspace:
         }
         with self.database.write() as connection:
             _check_image(connection, image)
+            row["id"] = connection.execute(_NEXT_PAIR).fetchone()[0]
             return _insert_new(connection, "pairs", row, key=("image_id", "observation"))[0]
 
     # Looking --------------------------------------------------------------------------------------------------------
@@ -299,6 +300,11 @@ class Workspace:
         if sheet is None:
             raise ConflictError(changes.stale(pair))
         return sheet
+
+
+# The number of a forgotten pair is never given to another: pictures, addresses and browsers know pairs by number.
+_NEXT_PAIR = """SELECT 1 + max(
+    coalesce((SELECT max(id) FROM pairs), 0), coalesce((SELECT max(last_pair) FROM forgotten), 0))"""
 
 
 def _check_image(connection: sqlite3.Connection, image: int) -> None:
