@@ -20,12 +20,13 @@ COCO_17 = (
 """COCO's keypoints in its order; neck and mid-hip are not among them."""
 
 _HANDS = {side: range(25 + 21 * i, 46 + 21 * i) for i, side in enumerate(("left", "right"))}
-_BLOCKS = {
+BLOCKS = {
     "keypoints": [KEYPOINTS.index(name) for name in COCO_17],
     "foot_kpts": range(19, 25),
     "lefthand_kpts": _HANDS["left"],
     "righthand_kpts": _HANDS["right"],
 }
+"""Places in `KEYPOINTS` of every list of keypoints in an annotation; the last three are WholeBody's."""
 
 
 def read_coco(path: Path) -> Mapping[str, Float[np.ndarray, "people 67 3"]]:
@@ -65,7 +66,7 @@ def _person(annotation: Mapping[str, Any]) -> Float[np.ndarray, "67 3"]:
     keypoints = np.zeros((len(KEYPOINTS), 3), np.float32)
     if "keypoints" not in annotation:
         raise KeyError("keypoints")
-    for name, index in _BLOCKS.items():
+    for name, index in BLOCKS.items():
         if annotation.get(name.replace("kpts", "valid"), True):
             keypoints[index] = _block(annotation.get(name) or [], len(index), name)
     return keypoints
