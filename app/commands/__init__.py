@@ -1,0 +1,1 @@
+"""Commands of their own modules, registered in `app.cli`."""
