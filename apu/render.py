@@ -219,18 +219,20 @@ def to_glb(
     *,
     colours: Colours | None = None,
     lines: Iterable[tuple[Sequence[float], Sequence[float], Side]] = (),
+    origin: Sequence[float] | None = None,
 ) -> bytes:
     """The people as binary glTF: one smooth mesh each (named A, B, ...), thin rods for contact gaps.
 
-    glTF is Y up and looks along -Z, so y and z change sign; the origin moves to the middle of the people's floor,
-    around which viewers orbit.
+    glTF is Y up and looks along -Z, so y and z change sign; `origin` (camera's frame, metres) becomes the file's; None:
+    the middle of the people's floor, around which viewers orbit.
 
     `lines` are (from, to, side): metres in the camera's frame, drawn in the side's colour.
     """
     vertices, colours = _checked(vertices, faces, colours)
     flat = vertices.reshape(-1, 3)
     middle = (flat.min(0) + flat.max(0)) / 2 if flat.size else np.zeros(3, np.float32)
-    origin = np.array([middle[0], flat[:, 1].max(initial=middle[1]), middle[2]], np.float32)
+    floor = (middle[0], flat[:, 1].max(initial=middle[1]), middle[2])
+    origin = np.array(floor if origin is None else origin, np.float32)
     scene = trimesh.Scene()
     for name, body, normals, colour in zip(
         "ABCDEFGH", vertices, vertex_normals(vertices, faces), colours, strict=False
