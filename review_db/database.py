@@ -1,7 +1,8 @@
-"""SQLite as the store uses it: one connection per thread, explicit transactions, errors as sentences.
+"""SQLite as the store uses it: explicit transactions, errors as sentences.
 
-Every write begins with BEGIN IMMEDIATE, so that two writers wait for each other instead of failing half-way, and is
-on the disk when it returns (write-ahead log, synchronous FULL).
+Each thread reads on a connection of its own; all write on one (`review_db.writer`). Every write begins with BEGIN
+IMMEDIATE, so that two processes wait for each other instead of failing half-way, and is on the disk when it returns
+(write-ahead log, synchronous FULL).
 """
 
 import errno
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apu.errors import InputError, StoreError
+from review_db.writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3
@@ -99,45 +101,26 @@ class Database:
 
     Args:
         path: the file. create: make it where there is none.
+
+    Attributes:
+        read_only: the file or its folder may not be written to; it is then only read.
     """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         check_sqlite()
         self.path = path
+        self.read_only = path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
         self._create = create
-        self._writing = threading.RLock()
         self._local = threading.local()
         self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._writer = Writer(self._connect)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A transaction that sees one moment of the database."""
-        with self._transaction("BEGIN") as connection:
-            yield connection
-
-    @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is stored as a whole when the block ends, and not at all when it raises."""
-        # Threads queue here: SQLite lets waiting connections poll, and an unlucky one waits for seconds.
-        with self._writing, self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
-
-    def close(self) -> None:
-        """Close the connections of all threads."""
-        for connection in list(self._all):
-            connection.close()
-        self._local = threading.local()
-
-    def use_write_ahead_log(self) -> None:
-        """Let readers and a writer work at the same time; the file remembers it."""
-        with sentences(self.path):
-            self._connection().execute("PRAGMA journal_mode = WAL")
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with sentences(self.path):
             connection = self._connection()
-            connection.execute(begin)
+            connection.execute("BEGIN")
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -145,22 +128,43 @@ class Database:
                 connection.rollback()
                 raise
 
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is stored as a whole when the block ends, and not at all when it raises."""
+        if self._writer.process != os.getpid():
+            # A forked child may neither use nor close its parent's connections.
+            self._local.inherited = (*getattr(self._local, "inherited", ()), self._writer)
+            self._writer = Writer(self._connect)
+        with sentences(self.path), self._writer.turn() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in list(self._all):
+            connection.close()
+        self._local = threading.local()
+        self._writer = Writer(self._connect)
+
+    def use_write_ahead_log(self) -> None:
+        """Let readers and a writer work at the same time; the file remembers it."""
+        with sentences(self.path):
+            self._connection().execute("PRAGMA journal_mode = WAL")
+
     def _connection(self) -> _Connection:
         if getattr(self._local, "process", None) != os.getpid():
-            # A forked child may neither use nor close its parent's connection.
-            self._local.inherited = getattr(self._local, "connection", None)
+            inherited = getattr(self._local, "connection", None)
+            self._local.inherited = (*getattr(self._local, "inherited", ()), inherited)
             self._local.connection = self._connect()
             self._local.process = os.getpid()
         return self._local.connection
 
     def _connect(self) -> _Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if self._create else 'rw'}"
         connection = sqlite3.connect(
-            uri,
+            f"{self.path.absolute().as_uri()}?{self._mode()}",
             uri=True,
             timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
-            check_same_thread=False,  # each thread uses its own; only `close` reaches over
+            check_same_thread=False,  # only `close` and the writer reach over, one at a time
             factory=_Connection,
         )
         connection.row_factory = sqlite3.Row
@@ -172,6 +176,13 @@ class Database:
             raise
         self._all.add(connection)
         return connection
+
+    def _mode(self) -> str:
+        if not self.read_only:
+            return "mode=rwc" if self._create else "mode=rw"
+        # Reading a write-ahead log needs its index file beside it; without any log nobody is writing.
+        log = any(self.path.with_name(self.path.name + end).exists() for end in ("-wal", "-shm"))
+        return "mode=ro" if log else "mode=ro&immutable=1"
 
 
 def insert(connection: sqlite3.Connection, table: str, row: dict[str, Any], *, replace: bool = False) -> int:

@@ -359,22 +359,34 @@ def migrate(database: Database) -> None:
     """Bring a database to this program's form, or make it, all or nothing.
 
     Raises:
-        StoreError: it belongs to another program, or to a newer version of this one.
+        StoreError: it belongs to another program, or to a newer version of this one; or to an older one and cannot be
+            written.
     """
-    with database.write() as connection:
-        _check_origin(database.path, connection)
-        migrations.apply(UtilsDatabase(connection, recursive_triggers=False, execute_plugins=False))
-    database.use_write_ahead_log()
+    with database.read() as connection:
+        done = not _pending(database.path, connection)
+        logged = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    if not done and database.read_only:
+        raise StoreError(
+            f"{database.path} is of an older version and read-only; copy the workspace to a place you may write to"
+        )
+    if not done:
+        with database.write() as connection:
+            if _pending(database.path, connection):
+                migrations.apply(UtilsDatabase(connection, recursive_triggers=False, execute_plugins=False))
+    if not logged and not database.read_only:
+        database.use_write_ahead_log()
 
 
-def _check_origin(path: Path, connection: sqlite3.Connection) -> None:
+def _pending(path: Path, connection: sqlite3.Connection) -> set[str]:
+    """The migrations that a database lacks."""
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    known = {migration.name for migration in migrations.pending(UtilsDatabase(memory=True))}
     if not tables and not mark:
-        return
+        return known
     if mark != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another program; choose another folder")
-    known = {migration.name for migration in migrations.pending(UtilsDatabase(memory=True))}
     applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
     if applied - known:
         raise StoreError(f"{path} was made by a newer version of this program; update that to open the workspace")
+    return known - applied

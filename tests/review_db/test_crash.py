@@ -177,7 +177,7 @@ def test_whichever_statement_fails_a_new_workspace_is_whole_or_empty(tmp_path, m
 
 
 def test_a_full_disk_is_one_sentence_and_the_old_data_stay(workspace, pair) -> None:
-    with workspace.database.read() as connection:
+    with workspace.database.write() as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match="disk is full; free some space"):
