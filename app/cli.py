@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from app.commands import data
+from app.commands.bench import app as bench_app
 from apu.errors import ApuError, InputError
-from review_db import Workspace, export
+from review_db import Workspace
 
 if TYPE_CHECKING:  # torch takes seconds to import, which `apu status` need not wait for
     from app.steps import Outcome
@@ -30,6 +32,7 @@ app = typer.Typer(
 )
 body_app = typer.Typer(no_args_is_help=True, help="The licence-free body.")
 app.add_typer(body_app, name="body")
+app.add_typer(bench_app, name="bench")
 
 _stderr = Console(stderr=True, highlight=False)
 
@@ -158,17 +161,7 @@ def serve(
     run(workspace, host, port, device=device, body=body)
 
 
-@app.command("export")
-def export_(
-    workspace: WorkspaceAt,
-    out: Annotated[Path, typer.Argument(help="Folder to write; must not exist or be empty.")],
-    all_pairs: Annotated[bool, typer.Option("--all", help="Every fitted pair, not only the accepted ones.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write accepted pairs as SMPL-X parameters, contacts, answers and decisions, with a manifest of hashes."""
-    with _open(workspace) as opened:
-        manifest = export(opened, out, all_pairs=all_pairs)
-    _print(f"{manifest.pairs} pairs exported to {out}", asdict(manifest), as_json)
+app.command("export")(data.export_)
 
 
 @app.command()

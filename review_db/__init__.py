@@ -22,7 +22,7 @@ from review_db.edits import (
     TakeAnswer,
     TakeSuggestion,
 )
-from review_db.export import Export, Manifest, export, read_export
+from review_db.exports import Export, ExportOptions, Form, Manifest, export, read_export
 from review_db.jobs import Jobs
 from review_db.records import (
     AnswerRecord,

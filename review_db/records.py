@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,14 @@ class Order(StrEnum):
     """The answers that the model and the denoiser doubt most first."""
     WORST_FIT = "worst_fit"
     """The largest 512-scaled reprojection error of the latest fit first; pairs without a fit last."""
+    STRATIFIED = "stratified"
+    """One pair of each interaction in turn, of each the most uncertain first, so that rare ones come early."""
+    RANDOM = "random"
+    """By chance, the same for the same seed."""
+
+
+Range = tuple[float | None, float | None]
+"""From, to; both ends belong to it, None is no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +53,40 @@ class PairFilter:
     """Which pairs a queue shows; every field that is set must hold.
 
     Attributes:
-        states: any of these. source: exactly this data set. simulated: made by the program or not.
+        states: any of these. source: exactly this data set. interactions: exactly one of these, as the standing answer
+            names it. simulated: made by the program or not. image: id of the photograph.
         text: occurs in the image's name, the action or the interaction (case-insensitive for ASCII).
         curator: the standing decision is this curator's.
+        disagrees: a blind second review judged otherwise than the decision that stands, and nobody has settled it.
+        confidence: 1 - `PairSummary.uncertainty`.
+        gap_m: largest contact gap of the latest fit, metres. reprojection: its `PairSummary.fit_error`. Pairs without a
+            fit lie in no range of these two.
+
+    Raises:
+        ValueError: a range has an end that is no number, or ends before it begins.
     """
 
     states: frozenset[PairState] | None = None
     source: str | None = None
+    interactions: frozenset[str] | None = None
     simulated: bool | None = None
+    image: int | None = None
     text: str = ""
     curator: str | None = None
+    disagrees: bool | None = None
+    confidence: Range | None = None
+    gap_m: Range | None = None
+    reprojection: Range | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("confidence", "gap_m", "reprojection"):
+            low, high = getattr(self, name) or (None, None)
+            ends = [end for end in (low, high) if end is not None]
+            if not all(isfinite(end) for end in ends) or ends != sorted(ends):
+                raise ValueError(f"{name} must be a range of two finite numbers or None, got {(low, high)}")
+        for text in (self.text, self.source or "", self.curator or "", *(self.interactions or ())):
+            if "\0" in text or text != text.encode(errors="replace").decode():
+                raise ValueError(f"texts of a filter must be plain Unicode, got {text!r}")
 
 
 EVERY_PAIR = PairFilter()
@@ -90,7 +123,8 @@ class PairSummary:
         image: name of the photograph. asker: who gave the standing answer, empty without.
         uncertainty: mean `StatedContact.doubt` of the standing answer, 0 to 1; 1 without. Edits do not change it, so
             that a pair keeps its place while it is worked on.
-        fit_error: larger 512-scaled reprojection error of the latest fit; 0 without.
+        fit_error: larger 512-scaled reprojection error of the latest fit; 0 without. gap_m: its largest contact gap in
+            metres; None without. disagrees: see `PairFilter.disagrees`.
         contacts: number of active contacts. decided_by: curator of the standing decision.
     """
 
@@ -104,6 +138,8 @@ class PairSummary:
     asker: str
     uncertainty: float
     fit_error: float
+    gap_m: float | None
+    disagrees: bool
     contacts: int
     revision: int
     decided_by: str
@@ -260,15 +296,15 @@ class ExportedPair:
 
     Attributes:
         entry: its dictionary in ``pairs.json``.
-        params: the accepted (or latest) fit's parameters, camera frame. K: intrinsics, pixels.
+        params: the accepted (or latest) fit's parameters, camera frame. K: intrinsics, pixels. None without a fit.
     """
 
     id: int
     image: str
     body: str
     simulated: bool
-    params: BodyParams
-    K: np.ndarray
+    params: BodyParams | None
+    K: np.ndarray | None
     keypoints: np.ndarray
     contacts: tuple[Contact, ...]
     entry: Mapping[str, Any]

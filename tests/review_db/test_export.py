@@ -13,7 +13,9 @@ import pytest
 
 from apu.errors import StoreError
 from apu.types import Decision, Verdict
-from review_db import Drop, export, read_export
+from review_db import Drop, ExportOptions, PairFilter, export, read_export
+
+EVERY = ExportOptions(where=PairFilter())
 
 
 @pytest.fixture
@@ -32,12 +34,13 @@ def decided(workspace, add_pairs, toys):
 
 
 def contents(folder) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_accepted_fit_comes_back_with_everything_about_it(workspace, decided, toys, tmp_path) -> None:
     manifest = export(workspace, tmp_path / "out")
-    assert set(contents(tmp_path / "out")) == {"1.npz", "pairs.json", "README.md", "manifest.json"}
+    names = {name for name in contents(tmp_path / "out") if not name.startswith("artefacts/")}
+    assert names == {"1.npz", "pairs.json", "pairs.csv", "README.md", "manifest.json"}
     result = read_export(tmp_path / "out")
     assert result.manifest == manifest
     (pair,) = result.pairs
@@ -52,7 +55,7 @@ def test_the_accepted_fit_comes_back_with_everything_about_it(workspace, decided
     assert pair.entry["decision"]["curator"] == "ada"
     assert [step["edit"]["kind"] for step in pair.entry["history"]] == ["take_answer", "drop", "decide"]
     assert (manifest.pairs, manifest.simulated, manifest.body) == (1, 1, {"anny-free": 1})
-    assert "1 of them simulated" in (tmp_path / "out" / "README.md").read_text()
+    assert "1 of the pairs simulated" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_parameters_have_smplx_keys_and_shapes_without_pickle(workspace, decided, tmp_path) -> None:
@@ -77,8 +80,9 @@ def test_equal_data_give_equal_bytes(workspace, decided, tmp_path) -> None:
 def test_all_pairs_takes_every_fit_and_names_the_pairs_without(workspace, decided, add_pairs, tmp_path, toys) -> None:
     image = workspace.images()[0].id
     bare = workspace.add_pair(image, toys.observation(77))
-    manifest = export(workspace, tmp_path / "out", all_pairs=True)
+    manifest = export(workspace, tmp_path / "out", EVERY)
     assert (manifest.pairs, manifest.skipped) == (3, (bare,))
+    assert read_export(tmp_path / "out").manifest.skipped == ()
     assert [pair.entry["state"] for pair in read_export(tmp_path / "out").pairs] == ["accepted", "rejected", "fitted"]
 
 
@@ -101,8 +105,8 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(workspace, decide
 def test_without_an_accepted_pair_there_is_no_export(workspace, pair, tmp_path) -> None:
     with pytest.raises(StoreError, match="no pair is accepted"):
         export(workspace, tmp_path / "out")
-    with pytest.raises(StoreError, match="no pair has a fit"):
-        export(workspace, tmp_path / "out", all_pairs=True)
+    with pytest.raises(StoreError, match="none of the 1 selected pairs has a fit"):
+        export(workspace, tmp_path / "out", EVERY)
     assert not (tmp_path / "out").exists()
 
 
@@ -135,10 +139,10 @@ def test_a_changed_or_foreign_export_is_refused(workspace, decided, tmp_path) ->
 EXPORT = """
 import sys
 from pathlib import Path
-from review_db import Workspace, export
+from review_db import ExportOptions, PairFilter, Workspace, export
 workspace = Workspace.open(Path(sys.argv[1]))
 print("ready", flush=True)
-export(workspace, Path(sys.argv[2]), all_pairs=True)
+export(workspace, Path(sys.argv[2]), ExportOptions(where=PairFilter()))
 print("done", flush=True)
 """
 
@@ -157,4 +161,4 @@ def test_a_killed_export_leaves_a_whole_folder_or_none(workspace, decided, tmp_p
     if out.exists():
         assert len(read_export(out).pairs) == 3
     else:
-        export(workspace, out, all_pairs=True)
+        export(workspace, out, EVERY)
