@@ -17,7 +17,7 @@ from app.meshes import Meshes, Source
 from app.pictures import Pictures
 from app.screen import REASONS, Json, pair_screen
 from apu.body.parts import PARTS
-from apu.errors import ApuError, ConflictError
+from apu.errors import ApuError, ConflictError, StoreError
 from apu.types import BodyPart, Decision, Side, Verdict
 from review_db import (
     Add,
@@ -38,6 +38,7 @@ from review_db import (
     TakeSuggestion,
     Workspace,
 )
+from review_db.accounts import Account, Role
 from review_db.records import EVERY_PAIR
 
 ORDER = Order.UNCERTAIN
@@ -46,6 +47,7 @@ NO_PAIRS = (
     "then reload this page."
 )
 _DECIDED = frozenset({PairState.ACCEPTED, PairState.REJECTED, PairState.FLAGGED})
+_LOOKING = frozenset({"open", "refresh", "next", "previous"})
 _OPEN = PairFilter(states=frozenset(PairState) - _DECIDED)
 _LOG = logging.getLogger(__name__)
 
@@ -115,12 +117,15 @@ class Desk:
     def __init__(self, workspace: Workspace, pictures: Pictures, *, curator: str, trouble: Callable[[], str]) -> None:
         self._workspace, self._pictures, self._curator, self._trouble = workspace, pictures, curator, trouble
 
-    def act(self, data: dict[str, Any]) -> Json:
-        """Carry out an action; returns the page as it then is."""
+    def act(self, data: dict[str, Any], account: Account | None = None) -> Json:
+        """Carry out an action; returns the page as it then is. An account's name stands for any that the page sends."""
         action, pair, notice = Action(name="open"), None, None
         try:
             action = Action.model_validate(data)
             pair = action.pair
+            if account:
+                action.curator = account.name
+                self._check_role(action, account)
             pair, notice = self._perform(action, action.curator.strip() or self._curator)
         except ConflictError:
             pass  # the record carries the conflict and the page asks about it
@@ -131,7 +136,8 @@ class Desk:
         except Exception:  # noqa: BLE001 - the page lives on, the log has the traceback
             _LOG.exception("action %s failed", action.name)
             notice = _error("The program failed at this and nothing was saved; the server's log says more.")
-        return self._show(pair, notice, action)
+        screen = self._show(pair, notice, action)
+        return screen | {"curator": account.name, "role": account.role} if account else screen
 
     def solid(self, data: dict[str, Any]) -> Path | None:
         """The GLB file of the meshes that the page names; None where there is none."""
@@ -145,6 +151,19 @@ class Desk:
         """The latest fit job of a pair, in whatever state."""
         jobs = self._workspace.jobs.list(pair=pair, states=("queued", "running", "done", "failed", "cancelled"))
         return next((job for job in reversed(jobs) if job.kind == "fit"), None)
+
+    def _check_role(self, action: Action, account: Account) -> None:
+        """Viewers only look; what another left to settle is theirs or an admin's.
+
+        Raises:
+            StoreError: the role is not enough.
+        """
+        if not account.role.may_write and action.name not in _LOOKING:
+            raise StoreError("viewers may look, but not change anything; ask an admin for the role of a curator")
+        if action.name == "settle" and account.role is not Role.ADMIN and action.pair is not None:
+            conflicts = self._workspace.pair(action.pair).conflicts
+            if [each.curator for each in conflicts if each.id == action.conflict] != [account.name]:
+                raise StoreError("only its author or an admin settles a change that was kept aside")
 
     def _perform(self, action: Action, curator: str) -> tuple[int | None, Json | None]:
         """The pair to show next, and what to say."""
@@ -211,7 +230,7 @@ class Desk:
 
     def _show(self, pair: int | None, notice: Json | None, action: Action) -> Json:
         screen: Json = {
-            "serial": time.time_ns(), "workspace": self._workspace.path.name, "curator": self._curator,
+            "serial": time.time_ns(), "workspace": self._workspace.path.name, "curator": self._curator, "role": "",
             "parts": list(PARTS), "reasons": list(REASONS), "notice": notice, "pair": None, "queue": {"total": 0},
             "empty": "",
         }  # fmt: skip

@@ -1,5 +1,6 @@
 """Who may talk to the server: only pages that it gave out itself, under names it is known by."""
 
+import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -17,13 +18,16 @@ _POLICY = (
 _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 
 _GRADIO_PATHS = ("/gradio_api/run/", "/gradio_api/queue/", "/gradio_api/heartbeat/", "/gradio_api/file=",
                  "/gradio_api/startup-events")  # fmt: skip
 """What the page needs of Gradio's own interface; uploads and the rest are closed."""
+
+_PROXIES = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
+"""Headers of requests that a proxy passes on: from other machines, whatever address they come from."""
 
 
 class Guard:
@@ -34,10 +38,11 @@ class Guard:
 
     Args:
         app: the application behind it. hosts: names under which the server may be asked.
+        public: it may also be asked by address and through a proxy, because everybody must log in.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], *, public: bool = False) -> None:
+        self._app, self._public = app, public
         self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,8 +62,12 @@ class Guard:
 
     def _refusal(self, path: str, headers: Headers) -> str:
         host = headers.get("host", "")
-        if _name(f"//{host}") not in self._hosts:
+        name = _name(f"//{host}")
+        # An address in numbers cannot be made to resolve to another machine.
+        if name not in self._hosts and not (self._public and _is_address(name)):
             return "This server does not answer under that name."
+        if not self._public and any(header in headers for header in _PROXIES):
+            return "This server is for its own machine alone; to put it behind a proxy, start it with --name."
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return "Requests from pages of other sites are refused."
@@ -68,6 +77,13 @@ class Guard:
         if path.startswith("/gradio_api/") and not path.startswith(_GRADIO_PATHS):
             return "This part of the interface is closed."
         return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def _name(url: str) -> str:

@@ -12,6 +12,7 @@ import gradio as gr
 from gradio.themes import Base
 
 from app.screen import Json
+from review_db.accounts import Account
 
 ASSETS = "apu-page"
 """Below this path the server gives the page's own scripts and styles."""
@@ -29,8 +30,8 @@ _NO_WEBGPU = "delete Navigator.prototype.gpu;"
 _HUB = "desk(element, props, watch, {act: (data) => trigger('act', data), mesh: (data) => trigger('mesh', data)})"
 """Gradio finds a component's own events by their quoted names in its script."""
 
-Act = Callable[[dict[str, Any]], Json]
-"""An action of the page -> what to show after it."""
+Act = Callable[[dict[str, Any], Account | None], Json]
+"""An action of the page, and who asks for it where there are accounts -> what to show after it."""
 
 Solid = Callable[[dict[str, Any]], Path | None]
 """The meshes that the page names -> their GLB file."""
@@ -66,14 +67,14 @@ def build_page(title: str, act: Act, solid: Solid) -> gr.Blocks:
                     apply_default_css=False,
                 )
 
-        def on_act(event: gr.EventData) -> Json:
-            return act(dict(event._data))
+        def on_act(event: gr.EventData, request: gr.Request) -> Json:
+            return act(dict(event._data), _account(request))
 
         def on_mesh(viewer: gr.Model3D, event: gr.EventData) -> Any:
             return _keep_camera(viewer, solid(dict(event._data)))
 
         def on_load(request: gr.Request) -> Json:
-            return act({"name": "open", "pair": _number(request.query_params.get("pair"))})
+            return act({"name": "open", "pair": _number(request.query_params.get("pair"))}, _account(request))
 
         private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         desk.act(on_act, outputs=[desk], trigger_mode="multiple", **private)
@@ -108,6 +109,11 @@ def _keep_camera(viewer: gr.Model3D, mesh: Path | None) -> Any:
     turned = viewer.camera_position or CAMERA
     alpha, beta, radius = (start if value is None else value for value, start in zip(turned, CAMERA, strict=True))
     return gr.Model3D(value=str(mesh), camera_position=(alpha, beta, radius * (1 + 1e-6)))
+
+
+def _account(request: gr.Request) -> Account | None:
+    """Whose session it is, as `app.login` found it."""
+    return getattr(request.state, "account", None)
 
 
 def _number(text: str | None) -> int | None:

@@ -21,6 +21,7 @@ from fastapi.staticfiles import StaticFiles
 
 from app.desk import Desk, default_curator
 from app.guard import Guard
+from app.login import Login, add_login, cookie_name
 from app.meshes import Meshes, Picture, Source
 from app.page import ASSETS, build_page, page_head, page_theme
 from app.pictures import Pictures
@@ -29,6 +30,7 @@ from app.supervisor import Supervisor
 from apu.errors import ApuError, InputError
 from apu.files import asset
 from review_db import Workspace
+from review_db.accounts import Account, Accounts
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _ERROR_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="dark light">
@@ -46,6 +48,7 @@ def create_app(
     workspace_path: Path,
     *,
     hosts: tuple[str, ...] = LOCAL_HOSTS,
+    login: bool = False,
     curator: str = "",
     device: str = "auto",
     body: Path | None = None,
@@ -56,6 +59,7 @@ def create_app(
     Args:
         workspace_path: an existing workspace.
         hosts: names under which the server may be asked.
+        login: let in only who has an account of the workspace; then addresses in numbers are names of the server too.
         curator: name shown until the curator gives another; empty: the user of the operating system.
         device: where the worker fits, ``"auto"``, ``"cpu"`` or ``"cuda"``.
         body: the body model's file; None: the shipped one.
@@ -89,12 +93,22 @@ def create_app(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.supervisor = supervisor
-    app.add_middleware(Guard, hosts=hosts)
+    if login:
+        accounts, cookie = Accounts(workspace.database), cookie_name(workspace.path)
+        add_login(app, accounts, cookie)
+        app.add_middleware(Login, accounts=accounts, cookie=cookie)
+    app.add_middleware(Guard, hosts=hosts, public=login)
     app.mount(f"/{ASSETS}", StaticFiles(directory=asset("app")))
     _add_pictures(app, pictures)
     _add_progress(app, workspace, desk, supervisor)
     _add_errors(app)
-    page = build_page(f"{workspace.path.name} – review", desk.act, desk.solid)
+
+    def act(data: Json, account: Account | None) -> Json:
+        if login and account is None:  # a way in that passes by `Login`: there is none, and none shall come
+            raise InputError("log in first")
+        return desk.act(data, account)
+
+    page = build_page(f"{workspace.path.name} – review", act, desk.solid)
     return gr.mount_gradio_app(
         app, page, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False, mcp_server=False,
         max_file_size=1, theme=page_theme(), head=page_head(),
@@ -102,16 +116,26 @@ def create_app(
 
 
 def serve(
-    workspace: Path, host: str = "127.0.0.1", port: int = 7860, *, device: str = "auto", body: Path | None = None
+    workspace: Path,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    *,
+    names: tuple[str, ...] = (),
+    device: str = "auto",
+    body: Path | None = None,
 ) -> None:
     """Serve a workspace until interrupted.
 
+    On this machine alone nobody needs an account. On an address that others reach, or under public `names` (behind a
+    proxy), everybody does.
+
     Raises:
-        InputError: `host` is not this machine alone, or the port is taken.
+        InputError: the server would be public and the workspace has no accounts, or the port is taken.
         StoreError: the workspace cannot be used.
     """
-    if not _is_local(host):
-        raise InputError(f"{host} is open to other machines, and accounts do not exist yet; use 127.0.0.1")
+    public = bool(names) or not _is_local(host)
+    if public:
+        _need_accounts(workspace, names[0] if names else host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
@@ -119,9 +143,18 @@ def serve(
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise InputError(f"port {port} of {host} cannot be used ({reason}); choose another") from error
     with listener:
-        app = create_app(workspace, hosts=(*LOCAL_HOSTS, host), device=device, body=body)
+        own = (socket.gethostname().lower(), socket.getfqdn().lower()) if public else ()
+        hosts = (*LOCAL_HOSTS, host, *own, *(name.lower() for name in names))
+        app = create_app(workspace, hosts=hosts, login=public, device=device, body=body)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _need_accounts(path: Path, host: str) -> None:
+    with Workspace.open(path) as workspace:
+        if not Accounts(workspace.database).list():
+            make = f"apu account add {path} NAME"
+            raise InputError(f"{host} is open to other machines and {path} has no accounts; make one with: {make}")
 
 
 def _is_local(host: str) -> bool:

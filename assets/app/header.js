@@ -3,11 +3,13 @@
 import {button, h, replace} from "./dom.js";
 import {change, curator} from "./state.js";
 
+const NAME = "Your name, stored with every decision";
+
 export function mount(root) {
   const place = h("div", {class: "place"});
   const said = h("div", {class: "said", role: "status", "aria-live": "polite"});
   const name = h("input", {
-    class: "curator", "aria-label": "Your name, stored with every decision", title: "Your name, stored with every decision",
+    class: "curator", "aria-label": NAME, title: NAME,
     maxlength: 60, spellcheck: "false", autocomplete: "off",
     onchange: (event) => {
       const text = event.target.value.trim();
@@ -16,8 +18,11 @@ export function mount(root) {
       change({});
     },
   });
+  const leave = h("form", {method: "post", action: "logout", hidden: true},
+    h("button", {class: "quiet", title: "End this session"}, "Log out"));
   root.replaceChildren(h("header", {class: "bar"}, place, said, h("div", {class: "tools"},
     h("label", {class: "who"}, "curator", name),
+    leave,
     button("theme", "Light / dark", null, {class: "quiet"}),
     button("keys", "Keys", "?", {class: "quiet"}),
   )));
@@ -25,6 +30,9 @@ export function mount(root) {
     replace(place, ...where(screen));
     replace(said, ...words(screen, saving));
     if (document.activeElement !== name) name.value = curator();
+    name.readOnly = Boolean(screen.role);
+    leave.hidden = !screen.role;
+    name.title = screen.role ? `Logged in as ${screen.role}` : NAME;
   };
 }
 

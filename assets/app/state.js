@@ -29,7 +29,8 @@ export function change(values) {
   if (state.screen) for (const draw of listeners) draw(state);
 }
 
-export const curator = () => localStorage.getItem("apu.curator") || state.screen?.curator || "";
+/** Who works here: the account where there is one, else the name given on this page. */
+export const curator = () => (!state.screen?.role && localStorage.getItem("apu.curator")) || state.screen?.curator || "";
 
 export const pair = () => state.screen?.pair ?? null;
 

@@ -130,7 +130,7 @@ def test_scripts_name_no_other_server() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "example.com"])  # noqa: S104 - that is the test
 def test_a_public_address_is_refused_with_one_sentence(path: Path, host: str) -> None:
-    with pytest.raises(InputError, match=r"accounts do not exist yet; use 127\.0\.0\.1$"):
+    with pytest.raises(InputError, match=r"open to other machines and \S+ has no accounts; make one with: apu acc"):
         serve(path, host, 0)
 
 
