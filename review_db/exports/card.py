@@ -1,5 +1,6 @@
 """The dataset card: the paper's datasheet questions, answered by counting what is exported."""
 
+import html
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class Summary:
 
     def _add_work(self, entry: Mapping[str, Any]) -> None:
         self.edits.update(step["edit"]["kind"] for step in entry["history"] if step["curator"] and not step["undone"])
+        del self.edits["decide"]  # counted as decisions
         for line in entry["contacts"]:
             self.contacts["dropped" if line["dropped"] else "active"] += 1
             if line["original"]["source"] == "curator":
@@ -252,7 +254,7 @@ def _counts(counter: Counter[str]) -> str:
 def _named(text: str) -> str:
     """Foreign text on one line, without the signs that Markdown and HTML would act on."""
     plain = " ".join(text.split())[:80]
-    return "".join("\\" + letter if letter in "\\`*_{}[]<>()#!|&~$" else letter for letter in plain) or "(none)"
+    return html.escape("".join("\\" + each if each in "\\`*_{}[]()#!|~$" else each for each in plain)) or "(none)"
 
 
 def _span(times: list[str]) -> str:
@@ -291,8 +293,8 @@ _FILES = {
     "`apu import-decisions` takes them over. `images/`: the images, where they were asked for.",
     Form.SMPLX: f"- `SPLIT/PAIR.npz`: {_PARAMETERS}",
     Form.AMASS: "- `SPLIT/PAIR_PERSON_stageii.npz`: one person as AMASS stores a motion of one frame (SMPL-X, whole "
-    "hand poses, `flat_hand_mean=True`), in the camera's frame (OpenCV axes, metres). `betas` are SMPL-X's first 10, then "
-    "zeros; `kid_beta` leads from adult (0) to child (1).",
+    "hand poses, `flat_hand_mean=True`), in the camera's frame (OpenCV axes, metres). `betas` are SMPL-X's first 10, "
+    "then zeros; `kid_beta` leads from adult (0) to child (1).",
     Form.PARQUET: "- `data/SPLIT-*.parquet`: one row per pair, with the parameters by `smplx`'s argument names. "
     f"{_PARAMETERS}",
     Form.WEBDATASET: f"- `SPLIT-*.tar`: `PAIR.json` (everything about a pair), `PAIR.npz`: {_PARAMETERS}",

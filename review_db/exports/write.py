@@ -38,8 +38,8 @@ def export(
         bodies: gives the body model of the name that a fit carries; for the forms amass, glb and flickrci3d.
 
     Raises:
-        StoreError: `out` is not empty, there is nothing to export, a package is missing, or the disk refuses.
-        InputError: a body model is needed and not at hand.
+        StoreError: `out` is not empty, there is nothing to export, a package or body model is missing, or the disk
+            refuses.
     """
     out = Path(out).absolute()
     with sentences(out), appearing(out) as folder:
