@@ -1,26 +1,24 @@
-"""The queue: pairs by filter and order, a neighbour in two index look-ups however long it is.
+"""Lines of the queue by SQL: filters are values bound to fixed SQL, no text of a user ever becomes SQL.
 
-Filters are values bound to fixed SQL; no text of a user ever becomes SQL.
+`walk` reads every pair there is; it is for exports, which need the state of their own transaction, and the measure of
+`review_db.columns`, which finds the lines of a page without.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from review_db.database import sqlite3
-from review_db.records import Order, PairFilter, PairState, PairSummary
+from review_db.records import Order, PairFilter, PairState, PairSummary, Range
 
 Clause = tuple[str, tuple[Any, ...]]
 
-_SUMMARY = """
-SELECT p.*, i.name AS image, coalesce(a.asker, '') AS asker,
-    coalesce(u.name, '') AS decided_by
+_SELECT = """
+SELECT p.*, i.name AS image, coalesce(a.asker, '') AS asker, coalesce(u.name, '') AS decided_by
+FROM pairs p JOIN images i ON i.id = p.image_id LEFT JOIN answers a ON a.id = p.answer_id
+    LEFT JOIN curators u ON u.id = p.decider_id
 """
-# Only outer joins, so that SQLite leaves out those that a count does not need.
-_TABLES = """
-FROM pairs p LEFT JOIN images i ON i.id = p.image_id LEFT JOIN answers a ON a.id = p.answer_id
-    LEFT JOIN decisions d ON d.id = p.decision_id LEFT JOIN curators u ON u.id = d.curator_id
-"""
-_KEY = {Order.UNCERTAIN: "uncertainty", Order.WORST_FIT: "fit_error"}
+_LISTED = "p.id IN (SELECT value FROM json_each(?))"
 
 
 def summary(connection: sqlite3.Connection, pair: int) -> PairSummary:
@@ -29,94 +27,70 @@ def summary(connection: sqlite3.Connection, pair: int) -> PairSummary:
     Raises:
         ValueError: there is no such pair.
     """
-    for line in _select(connection, [("p.id = ?", (pair,))]):
+    for line in summaries(connection, [pair]):
         return line
     raise ValueError(f"there is no pair {pair}")
 
 
-def walk(
-    connection: sqlite3.Connection,
-    where: PairFilter,
-    order: Order,
-    *,
-    after: PairSummary | None = None,
-    backwards: bool = False,
-    limit: int | None = None,
-) -> Iterator[PairSummary]:
-    """The queue's lines after (backwards: before) a pair, or from its end."""
-    descending = backwards is (order is Order.ID)
-    direction = "DESC" if descending else "ASC"
-    ids = "DESC" if backwards else "ASC"
-    sort = f"p.id {ids}" if order is Order.ID else f"p.{_KEY[order]} {direction}, p.id {ids}"
-    left = limit
-    for stretch in _stretches(order, after, backwards):
-        for line in _select(connection, [*_clauses(where), *stretch], sort=sort, limit=left):
-            left = None if left is None else left - 1
-            yield line
-        if left == 0:
-            return
+def summaries(connection: sqlite3.Connection, pairs: Sequence[int]) -> Iterator[PairSummary]:
+    """The lines of pairs in the order given; pairs that are gone are left out."""
+    for first in range(0, len(pairs), 1000):
+        some = [int(pair) for pair in pairs[first : first + 1000]]
+        rows = {row["id"]: row for row in connection.execute(f"{_SELECT} WHERE {_LISTED}", (json.dumps(some),))}
+        yield from (_summary(rows[pair]) for pair in some if pair in rows)
 
 
-def count(connection: sqlite3.Connection, where: PairFilter, order: Order, *, before: PairSummary | None = None) -> int:
-    """How many lines the queue has, or has before a pair."""
-    total = 0
-    for stretch in _stretches(order, before, backwards=True):
-        condition, values = _join([*_clauses(where), *stretch])
-        total += connection.execute(f"SELECT count(*) {_TABLES} WHERE {condition}", values).fetchone()[0]
-    return total
-
-
-def _stretches(order: Order, place: PairSummary | None, backwards: bool) -> Sequence[list[Clause]]:
-    """The rest of the queue as index ranges: those that tie with the place, then those beyond it."""
-    if place is None:
-        return ([],)
-    ids: Clause = (f"p.id {'<' if backwards else '>'} ?", (place.id,))
-    if order is Order.ID:
-        return ([ids],)
-    column, value = f"p.{_KEY[order]}", getattr(place, _KEY[order])
-    return ([(f"{column} = ?", (value,)), ids], [(f"{column} {'>' if backwards else '<'} ?", (value,))])
+def walk(connection: sqlite3.Connection, where: PairFilter, order: Order = Order.ID) -> Iterator[PairSummary]:
+    """All lines of a filter by id, from the caller's own transaction."""
+    if order is not Order.ID:
+        raise ValueError(f"order must be {Order.ID}, got {order}")
+    clauses = list(_clauses(where))
+    condition = " AND ".join(f"({sql})" for sql, _ in clauses) or "true"
+    values = [value for _, values in clauses for value in values]
+    for row in connection.execute(f"{_SELECT} WHERE {condition} ORDER BY p.id", values):
+        yield _summary(row)
 
 
 def _clauses(where: PairFilter) -> Iterator[Clause]:
-    if where.states is not None:
-        states = tuple(sorted(state.value for state in where.states))
-        # The plus keeps SQLite on the order's own index instead of collecting and sorting all pairs of these states.
-        yield f"+p.state IN ({', '.join('?' * len(states))})", states
-    if where.source is not None:
-        yield "p.source = ?", (where.source,)
-    if where.simulated is not None:
-        yield "p.simulated = ?", (where.simulated,)
+    for column, chosen in (("state", where.states), ("interaction", where.interactions)):
+        if chosen is not None:
+            yield f"p.{column} IN (SELECT value FROM json_each(?))", (json.dumps(sorted(chosen)),)  # noqa: S608
+    for column, value in (
+        ("source", where.source),
+        ("simulated", where.simulated),
+        ("image_id", where.image),
+        ("disagrees", where.disagrees),
+    ):
+        if value is not None:
+            yield f"p.{column} = ?", (value,)
     if where.curator is not None:
         yield "u.name = ?", (where.curator,)
     if where.text:
-        fields = ("i.name", "p.action", "coalesce(a.interaction, '')")
+        fields = ("i.name", "p.action", "p.interaction")
         yield " OR ".join(f"instr(lower({field}), lower(?))" for field in fields), (where.text,) * len(fields)
+    yield from _limits("1 - p.uncertainty", where.confidence)
+    yield from _limits("p.gap_m", where.gap_m)
+    yield from _limits("iif(p.fit_id IS NULL, NULL, p.fit_error)", where.reprojection)
 
 
-def _join(clauses: Sequence[Clause]) -> Clause:
-    condition = " AND ".join(f"({sql})" for sql, _ in clauses) or "1"
-    return condition, tuple(value for _, values in clauses for value in values)
+def _limits(column: str, limits: Range | None) -> Iterator[Clause]:
+    low, high = limits or (None, None)
+    if low is not None:
+        yield f"{column} >= ?", (low,)
+    if high is not None:
+        yield f"{column} <= ?", (high,)
+    if limits is not None:
+        yield f"{column} IS NOT NULL", ()
 
 
-def _select(
-    connection: sqlite3.Connection, clauses: Sequence[Clause], *, sort: str = "p.id", limit: int | None = None
-) -> Iterator[PairSummary]:
-    condition, values = _join(clauses)
-    sql = f"{_SUMMARY} {_TABLES} WHERE {condition} ORDER BY {sort} LIMIT ?"
-    for row in connection.execute(sql, (*values, -1 if limit is None else limit)):
-        yield PairSummary(
-            id=row["id"],
-            image=row["image"],
-            state=PairState(row["state"]),
-            source=row["source"],
-            action=row["action"],
-            simulated=bool(row["simulated"]),
-            interaction=row["interaction"],
-            asker=row["asker"],
-            uncertainty=row["uncertainty"],
-            fit_error=row["fit_error"],
-            contacts=row["active_contacts"],
-            revision=row["revision"],
-            decided_by=row["decided_by"],
-            updated_at=row["updated_at"],
-        )
+def _summary(row: sqlite3.Row) -> PairSummary:
+    same = ("id", "image", "source", "action", "interaction", "asker", "uncertainty", "fit_error", "gap_m", "revision")
+    return PairSummary(
+        state=PairState(row["state"]),
+        simulated=bool(row["simulated"]),
+        disagrees=bool(row["disagrees"]),
+        contacts=row["active_contacts"],
+        decided_by=row["decided_by"],
+        updated_at=row["updated_at"],
+        **{name: row[name] for name in same},
+    )

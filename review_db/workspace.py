@@ -9,6 +9,7 @@ from apu.errors import AnswerError, ConflictError, StoreError
 from apu.types import ContactAnswer, Decision, FitResult, PairObservation
 from review_db import changes, details, queue, report
 from review_db.codec import pack_fit, pack_observation
+from review_db.columns import Queue
 from review_db.database import Database, insert, now, one, sentences, sqlite3
 from review_db.edits import Edit, Sheet, Suggestion
 from review_db.files import Files
@@ -26,7 +27,7 @@ class Workspace:
     disk, damaged file, not a workspace, ...) are `StoreError`; a wrong argument is `ValueError`.
 
     Attributes:
-        path: the folder. jobs: the queue of fits and questions. database, files: what lies below, for exports.
+        path: the folder. jobs: the queue of fits and questions. database, files, queue: what lies below.
     """
 
     def __init__(self, path: Path, database: Database) -> None:
@@ -35,6 +36,7 @@ class Workspace:
         self.files = Files(path)
         self.jobs = Jobs(database, self.files)
         self.database = database
+        self.queue = Queue()
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -149,12 +151,19 @@ class Workspace:
         where: PairFilter = EVERY_PAIR,
         *,
         order: Order = Order.ID,
+        seed: int = 0,
         after: PairSummary | None = None,
+        backwards: bool = False,
         limit: int | None = None,
     ) -> tuple[PairSummary, ...]:
-        """The queue from its beginning or after a pair, at most `limit` lines."""
+        """The queue from its beginning or after a pair, at most `limit` lines; `backwards` from its end or before.
+
+        `after` is the summary as read when the pair was opened, so that work on it does not move the place. `seed` is
+        that of `Order.RANDOM`.
+        """
         with self.database.read() as connection:
-            return tuple(queue.walk(connection, where, order, after=after, limit=limit))
+            ids = self.queue.ids(connection, where, order, seed=seed, after=after, backwards=backwards, limit=limit)
+            return tuple(queue.summaries(connection, ids))
 
     def next_pair(
         self,
@@ -162,24 +171,29 @@ class Workspace:
         where: PairFilter = EVERY_PAIR,
         *,
         order: Order = Order.ID,
+        seed: int = 0,
         backwards: bool = False,
     ) -> PairSummary | None:
-        """The neighbour of a pair in the queue (None: its first, backwards its last); None at the end.
+        """The neighbour of a pair in the queue (None: its first, backwards its last); None at the end."""
+        lines = self.pairs(where, order=order, seed=seed, after=after, backwards=backwards, limit=1)
+        return lines[0] if lines else None
 
-        `after` is the summary as read when the pair was opened, so that work on it does not move the place.
-        """
-        with self.database.read() as connection:
-            return next(queue.walk(connection, where, order, after=after, backwards=backwards, limit=1), None)
-
-    def position(self, pair: PairSummary, where: PairFilter = EVERY_PAIR, *, order: Order = Order.ID) -> int:
+    def position(
+        self, pair: PairSummary, where: PairFilter = EVERY_PAIR, *, order: Order = Order.ID, seed: int = 0
+    ) -> int:
         """How many pairs of the queue stand before this one."""
         with self.database.read() as connection:
-            return queue.count(connection, where, order, before=pair)
+            return self.queue.position(connection, pair, where, order, seed=seed)
 
     def count(self, where: PairFilter = EVERY_PAIR) -> int:
         """How many pairs the queue has."""
         with self.database.read() as connection:
-            return queue.count(connection, where, Order.ID)
+            return self.queue.count(connection, where)
+
+    def facets(self, where: PairFilter = EVERY_PAIR) -> dict[str, dict[str, int]]:
+        """How many pairs of the queue there are by `state`, `source` and `interaction`."""
+        with self.database.read() as connection:
+            return self.queue.facets(connection, where)
 
     def pair(self, pair: int) -> PairRecord:
         """Everything about one pair, from one snapshot.

@@ -124,7 +124,7 @@ def pair(add_pairs: Callable[..., list[int]]) -> int:
     return add_pairs()[0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toys():
     """The builders above, for tests: observation, answer, params, fit."""
     return ToyBuilders
