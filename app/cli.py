@@ -18,6 +18,7 @@ from rich.table import Table
 
 from app.commands import data
 from app.commands.bench import app as bench_app
+from app.commands.shared import AsJson, Body, Device, WorkspaceAt
 from apu.errors import ApuError, InputError
 from review_db import Workspace
 
@@ -35,19 +36,6 @@ app.add_typer(body_app, name="body")
 app.add_typer(bench_app, name="bench")
 
 _stderr = Console(stderr=True, highlight=False)
-
-WorkspaceAt = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="Folder of the workspace.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
-Body = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="APU_BODY",
-        dir_okay=False,
-        help="A licensed SMPLX_NEUTRAL.npz, with smplx_kid_template.npy beside it; default: the licence-free body.",
-        show_default=False,
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
 
 
 @app.command("import")

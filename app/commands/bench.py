@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from app.commands.shared import AsJson, Body, Device
 from apu.errors import InputError
 
 if TYPE_CHECKING:  # torch takes seconds to import, which the help need not wait for
-    from apu.bench.fit import Source
+    from apu.bench.case import Source
     from apu.bench.summary import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="Measure accuracy and speed on pairs whose truth is known.")
 
 _stderr = Console(stderr=True, highlight=False)
+_WIDE = 160
+"""Columns of a table that goes to a file."""
 
 
 @app.callback()
@@ -42,18 +45,10 @@ def bench_fit(
         Path | None,
         typer.Option(help="A folder of real annotated pairs to measure instead (docs/bench.md).", show_default=False),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")] = "auto",
-    body: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="APU_BODY",
-            dir_okay=False,
-            help="A licensed SMPLX_NEUTRAL.npz; default: the licence-free body.",
-            show_default=False,
-        ),
-    ] = None,
+    device: Device = "auto",
+    body: Body = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes of one thread each; 0: one per core.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare fits that differ only in their contacts, and the start, with the truth.
 
@@ -120,5 +115,7 @@ def _show(values: dict[str, Any], tables: "Sequence[Any]", as_json: bool) -> Non
         typer.echo(json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False, default=str))
         return
     console = Console()
+    if not console.is_terminal:
+        console.width = _WIDE
     for table in tables:
         console.print(table, "")
