@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -54,6 +55,25 @@ class Case:
     contacts: tuple[Contact, ...] | None
     stated: tuple[Contact, ...] | None
     notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where a case comes from, drawn or read: what one process can send another, which then makes the case."""
+
+    @property
+    def name(self) -> str:
+        """Unique in a run."""
+        ...
+
+    @property
+    def interaction(self) -> str:
+        """The class it counts for."""
+        ...
+
+    def __call__(self, body: BodyModel) -> Case:
+        """The case, or an `ApuError` that says why there is none."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from apu.bench.case import Case
+from apu.bench.case import Case, Source
 from apu.bench.measure import Figure, measure
 from apu.bench.memory import PeakMemory
 from apu.bench.methods import FITTED, METHODS, FitMethod, contacts_for, fit_each
@@ -28,24 +28,6 @@ from apu.fit import FitOptions, initial_params
 from apu.fit.proxy import fit_body
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-class Source(Protocol):
-    """Where a case comes from: drawn, or read; made in the process that fits it."""
-
-    @property
-    def name(self) -> str:
-        """Unique in a run."""
-        ...
-
-    @property
-    def interaction(self) -> str:
-        """The class it counts for."""
-        ...
-
-    def __call__(self, body: BodyModel) -> Case:
-        """The case, or an `ApuError` that says why there is none."""
-        ...
 
 
 @dataclass
@@ -151,8 +133,10 @@ def run(
         progress: told every outcome as it comes.
 
     Raises:
-        InputError: a process died, mostly of too little memory.
+        InputError: the body cannot be read; or a process died, mostly of too little memory.
     """
+    if body_path is not None:
+        load_body(body_path)  # what is wrong with it is said here, and not by every process
     jobs = min(jobs or (1 if device.startswith("cuda") else os.cpu_count() or 1), max(len(sources), 1))
     outcomes: dict[int, Outcome] = {}
     try:

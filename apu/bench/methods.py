@@ -79,7 +79,7 @@ def as_curated(contacts: Sequence[Contact]) -> tuple[Contact, ...]:
 
 
 def nearest_contact(vertices: Float[np.ndarray, "2 vertices 3"], body: BodyModel) -> Contact:
-    """The contact of the nearest two points of two surfaces: the smallest part of the body that holds each."""
+    """The contact of the nearest two points of two surfaces: of the parts that hold them, the smallest."""
     distance, other = map(np.asarray, KDTree(vertices[1]).query(vertices[0]))
     nearest = distance.argmin()
     parts, part_of = _smallest_parts(body)
@@ -88,10 +88,13 @@ def nearest_contact(vertices: Float[np.ndarray, "2 vertices 3"], body: BodyModel
 
 @lru_cache(maxsize=4)
 def _smallest_parts(body: BodyModel) -> tuple[tuple[BodyPart, ...], Int[np.ndarray, "vertices"]]:
-    """All sided parts, and which of them is the smallest that holds each vertex."""
+    """All sided parts, and which of them is the one of least area that holds each vertex."""
     regions = regions_of(body)
+    a, b, c = body.tensor("v_template").double().cpu().numpy()[body.faces].swapaxes(0, 1)
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1).repeat(3)
+    of_vertex = np.bincount(body.faces.ravel(), area, minlength=body.num_vertices)
     parts = [BodyPart(name=name, side=side) for name in PARTS for side in (Side.LEFT, Side.RIGHT)]
-    parts.sort(key=lambda part: len(regions.part_vertices(part)), reverse=True)
+    parts.sort(key=lambda part: -of_vertex[regions.part_vertices(part)].sum())
     part_of = np.zeros(body.num_vertices, int)
     for i, part in enumerate(parts):
         part_of[regions.part_vertices(part)] = i

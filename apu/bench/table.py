@@ -10,48 +10,44 @@ from apu.bench.methods import METHODS
 from apu.metrics import PCC_RADII
 
 _Summary = Mapping[str, Mapping[str, Any]]
-_ERRORS = {"PA": "pa_mpjpe_mm", "MPJPE": "mpjpe_mm", "MPVPE": "mpvpe_mm", "interaction": "interaction_error_mm"}
-_SURFACE = {"gap": "contact_gap_mm", "inside, mean": "mean_penetration_mm", "inside, deepest": "max_penetration_mm"}
+_RADII = "/".join(f"{radius * 1000:.0f}" for radius in PCC_RADII)
 
 
 def tables(report: Mapping[str, Any]) -> list[Table]:
-    """Accuracy, touch and cost of every method over all pairs, then the joint PA-MPJPE class by class."""
+    """Every method over all pairs (accuracy, then touch and cost), then the joint PA-MPJPE class by class."""
     overall = report["overall"]
-    return [_accuracy(overall), _touch(overall), _classes(report["classes"])]
+    return [_joint(overall), _others(overall), _touch(overall), _classes(report["classes"])]
 
 
-def _accuracy(overall: _Summary) -> Table:
-    columns = ("method", "pairs", "joint PA-MPJPE", "x no contacts", "x start", *_ERRORS, "512-error")
-    table = _table("Errors, mm [95 % interval]", columns)
+def _joint(overall: _Summary) -> Table:
+    table = _table(
+        "Both people together [95 % intervals]",
+        ("method", "pairs", "joint PA-MPJPE, mm", "x no contacts", "x start", "seconds", "MB"),
+    )
     for method in METHODS:
         of = overall[method]
         ratios = [_with_interval(of, name, 3) for name in ("ratio_to_no_contacts", "ratio_to_start")]
-        table.add_row(
-            method,
-            _count(of),
-            _with_interval(of, "joint_pa_mpjpe_mm", 1),
-            *ratios,
-            *(_number(of[name], 1) for name in _ERRORS.values()),
-            _number(of["reprojection_512"], 1),
-        )
+        costs = _number(of["seconds_per_pair"], 2), _number(of["memory_mb"], 0)
+        table.add_row(method, _count(of), _with_interval(of, "joint_pa_mpjpe_mm", 1), *ratios, *costs)
+    return table
+
+
+def _others(overall: _Summary) -> Table:
+    columns = {"PA-MPJPE": "pa_mpjpe_mm", "MPJPE": "mpjpe_mm", "MPVPE": "mpvpe_mm",
+               "interaction error": "interaction_error_mm", "512-scaled error": "reprojection_512"}  # fmt: skip
+    table = _table("Each person, and where they are to each other, mm; in the image", ("method", *columns))
+    for method in METHODS:
+        table.add_row(method, *(_with_interval(overall[method], name, 1) for name in columns.values()))
     return table
 
 
 def _touch(overall: _Summary) -> Table:
-    radii = [f"{radius * 1000:.0f}" for radius in PCC_RADII]
-    table = _table(
-        "At the true contacts and inside the other body, mm; cost of a pair",
-        ("method", *_SURFACE, f"% within {'/'.join(radii)} mm", "seconds", "MB"),
-    )
+    columns = {"gap": "contact_gap_mm", "inside, mean": "mean_penetration_mm", "inside, deepest": "max_penetration_mm"}
+    table = _table("At the true contacts, and inside the other body, mm", ("method", *columns, f"% within {_RADII} mm"))
     for method in METHODS:
         of = overall[method]
-        table.add_row(
-            method,
-            *(_with_interval(of, name, 1) for name in _SURFACE.values()),
-            "/".join(_number(of[name], 0, 100) for name in PCC),
-            _number(of["seconds_per_pair"], 2),
-            _number(of["memory_mb"], 0),
-        )
+        lengths = (_with_interval(of, name, 1) for name in columns.values())
+        table.add_row(method, *lengths, "/".join(_number(of[name], 0, 100) for name in PCC))
     return table
 
 
@@ -66,7 +62,7 @@ def _classes(classes: Mapping[str, _Summary]) -> Table:
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        table.add_column(column, justify="right" if i else "left", no_wrap=True)
     return table
 
 

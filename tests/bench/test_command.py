@@ -1,0 +1,73 @@
+"""``apu bench fit`` as people and programs meet it; nothing is fitted here."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from typer.testing import CliRunner
+
+import apu.bench.fit
+from app.cli import app
+from apu.bench.measure import Figure
+from apu.bench.methods import METHODS
+from apu.bench.summary import Outcome
+from apu.errors import InputError
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The sources that the command runs; every second pair fails."""
+    seen: list = []
+
+    def run(sources: Sequence, *, progress, **_: object) -> list[Outcome]:
+        seen.extend(sources)
+        figures = {method: {"joint_pa_mpjpe_mm": Figure(50.0)} for method in METHODS}
+        outcomes = [
+            Outcome(
+                name=s.name, interaction=s.interaction, failures={"raw": "it failed"} if i % 2 else {}, figures=figures
+            )
+            for i, s in enumerate(sources)
+        ]
+        for outcome in outcomes:
+            progress(outcome)
+        return outcomes
+
+    monkeypatch.setattr(apu.bench.fit, "run", run)
+    return seen
+
+
+def test_json_is_all_that_goes_to_stdout(asked: list) -> None:
+    result = CliRunner().invoke(app, ["bench", "fit", "--scenes", "3", "--classes", "hug,handshake", "--json"])
+    assert result.exit_code == 0, result.output
+    values = json.loads(result.stdout)
+    assert [source.name for source in asked] == ["hug 1", "handshake 1", "hug 2"]
+    assert (values["overall"]["raw"]["n"], values["overall"]["raw"]["n_failed"]) == (2, 1)
+    assert values["overall"]["denoised"]["joint_pa_mpjpe_mm"] == 50.0
+    assert values["settings"]["classes"] == ["hug", "handshake"]
+    assert values["settings"]["noise"]["detector"]["bias"] > 0
+    assert "handshake 1, raw: it failed" in result.stderr
+
+
+def test_people_get_tables(asked: list) -> None:
+    result = CliRunner().invoke(app, ["bench", "fit", "--scenes", "2", "--classes", "hug,handshake"])
+    assert result.exit_code == 0, result.output
+    for word in ("joint PA-MPJPE", "no_contacts", "curated", "handshake", "1 (1 failed)"):
+        assert word in result.stdout
+
+
+def test_all_classes_are_drawn_by_default(asked: list) -> None:
+    CliRunner().invoke(app, ["bench", "fit", "--scenes", "40"])
+    assert len({source.interaction for source in asked}) >= 18
+
+
+def test_an_unknown_class_is_one_sentence(asked: list) -> None:
+    result = CliRunner().invoke(app, ["bench", "fit", "--classes", "hug,tango"])
+    assert isinstance(result.exception, InputError)
+    assert "no class 'tango'; take some of" in str(result.exception)
+    assert not asked
+
+
+def test_the_help_names_every_method_and_option() -> None:
+    text = CliRunner().invoke(app, ["bench", "fit", "--help"], env={"COLUMNS": "200"}).stdout
+    for word in ("--scenes", "--seed", "--device", "--classes", "--jobs", "--json", "--data", "without contacts"):
+        assert word in text
