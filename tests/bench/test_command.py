@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import apu.bench.fit
 from app.cli import app
-from apu.bench.measure import Figure
+from apu.bench.data import ANSWER, KEYPOINTS, MESHES, PAIR
+from apu.bench.measure import FIGURES, Figure
 from apu.bench.methods import METHODS
-from apu.bench.summary import Outcome
+from apu.bench.summary import COSTS, RATIOS, Outcome
 from apu.errors import InputError
+from apu.formats.skeletons import SKELETONS
 
 
 @pytest.fixture
@@ -71,3 +74,20 @@ def test_the_help_names_every_method_and_option() -> None:
     text = CliRunner().invoke(app, ["bench", "fit", "--help"], env={"COLUMNS": "200"}).stdout
     for word in ("--scenes", "--seed", "--device", "--classes", "--jobs", "--json", "--data", "without contacts"):
         assert word in text
+
+
+def test_every_figure_method_and_skeleton_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "bench.md").read_text()
+    radii = {f"pcc_{radius}mm" for radius in (10, 15, 20)}  # those between the first and the last
+    named = [
+        *(f for f in FIGURES if f not in radii),
+        *COSTS,
+        *RATIOS,
+        *METHODS,
+        *SKELETONS,
+        PAIR,
+        KEYPOINTS,
+        MESHES,
+        ANSWER,
+    ]
+    assert [name for name in named if f"`{name}`" not in text and f"STEM{name}`" not in text] == []
