@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,11 @@ _REASONS = {
 def now() -> str:
     """The time as stored: UTC, ISO 8601, microseconds; sorts as text."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def later(seconds: float) -> str:
+    """The time as stored, so many seconds from now."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
 
 
 def check_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
@@ -144,6 +149,14 @@ class Database:
             connection.close()
         self._local = threading.local()
         self._writer = Writer(self._connect)
+
+    def clean(self) -> bool:
+        """Leave nothing of deleted rows in the file and its log; False: a reader still needs the log."""
+        with sentences(self.path):
+            connection = self._connection()
+            connection.execute("VACUUM")
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
 
     def use_write_ahead_log(self) -> None:
         """Let readers and a writer work at the same time; the file remembers it."""

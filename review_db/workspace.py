@@ -8,14 +8,19 @@ from typing import Any, Self
 from apu.errors import AnswerError, ConflictError, StoreError
 from apu.types import ContactAnswer, Decision, FitResult, PairObservation
 from review_db import changes, details, queue, report
+from review_db.claims import Claims
 from review_db.codec import pack_fit, pack_observation
 from review_db.columns import Queue
 from review_db.database import Database, insert, now, one, sentences, sqlite3
+from review_db.drafts import Drafts
 from review_db.edits import Edit, Sheet, Suggestion
 from review_db.files import Files
-from review_db.jobs import Jobs, close_job
+from review_db.forget import refuse_forgotten
+from review_db.jobs import LOST, Jobs, close_job
 from review_db.records import EVERY_PAIR, DecisionRecord, ImageRecord, Order, PairFilter, PairRecord, PairSummary
+from review_db.reviews import Reviews
 from review_db.schema import migrate
+from review_db.views import Views
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -27,7 +32,8 @@ class Workspace:
     disk, damaged file, not a workspace, ...) are `StoreError`; a wrong argument is `ValueError`.
 
     Attributes:
-        path: the folder. jobs: the queue of fits and questions. database, files, queue: what lies below.
+        path: the folder. jobs: the queue of fits and questions. claims, drafts, reviews, views: see their classes.
+        database, files, queue: what lies below.
     """
 
     def __init__(self, path: Path, database: Database) -> None:
@@ -37,6 +43,10 @@ class Workspace:
         self.jobs = Jobs(database, self.files)
         self.database = database
         self.queue = Queue()
+        self.claims = Claims(database, self.queue)
+        self.drafts = Drafts(database)
+        self.reviews = Reviews(database, self.files, self.queue)
+        self.views = Views(database)
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -54,10 +64,10 @@ class Workspace:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open an existing workspace; an older one is migrated.
+        """Open an existing workspace; an older one is migrated, one that may not be written to is only read.
 
         Raises:
-            StoreError: no workspace there, damaged, made by a newer program, or not writable.
+            StoreError: no workspace there, damaged, made by a newer program, or by an older one and not writable.
         """
         path = Path(path)
         with sentences(path):
@@ -99,16 +109,19 @@ class Workspace:
         with sentences(path):
             data = Path(path).read_bytes()
         content = hashlib.sha256(data).hexdigest()
-        self.files.put("images", data, suffix)
         row = {"sha256": content, "suffix": suffix, "name": Path(path).name, "width": size[0], "height": size[1]}
         row |= {"source": source, "action": action, "added_at": now()}
         with self.database.write() as connection:
+            refuse_forgotten(connection, content, Path(path).name)
+            self.files.put("images", data, suffix)
             return _insert_new(connection, "images", row, key=("sha256",))[0]
 
     def add_input(self, image: int, kind: str, path: Path) -> bool:
         """Keep a detector's file of an image unchanged, for `apu propose`; False if it was there already."""
         with sentences(path):
             data = Path(path).read_bytes()
+        with self.database.read() as connection:
+            _check_image(connection, image)  # before its file: a forgotten image leaves no more traces
         file = self.files.put("artefacts", data, Path(path).suffix.lower())
         row = {"image_id": image, "kind": kind, "name": Path(path).name, "file": file, "added_at": now()}
         with self.database.write() as connection:
@@ -128,6 +141,8 @@ class Workspace:
 
     def add_pair(self, image: int, observation: PairObservation) -> int:
         """Add a candidate pair; the same observation of the same image again gives the same id and adds nothing."""
+        with self.database.read() as connection:
+            _check_image(connection, image)
         file = self.files.put("artefacts", pack_observation(observation), ".npz")
         time = now()
         row = {
@@ -141,7 +156,7 @@ class Workspace:
         }
         with self.database.write() as connection:
             _check_image(connection, image)
-            row["id"] = connection.execute(_NEXT_PAIR).fetchone()[0]
+            row["id"] = connection.execute(NEXT_PAIR).fetchone()[0]
             return _insert_new(connection, "pairs", row, key=("image_id", "observation"))[0]
 
     # Looking --------------------------------------------------------------------------------------------------------
@@ -229,15 +244,27 @@ class Workspace:
     # Working --------------------------------------------------------------------------------------------------------
 
     def add_answer(
-        self, pair: int, answer: ContactAnswer, *, asker: str, suggestions: Sequence[Suggestion | None] = ()
+        self,
+        pair: int,
+        answer: ContactAnswer,
+        *,
+        asker: str,
+        suggestions: Sequence[Suggestion | None] = (),
+        job: int | None = None,
+        worker: str = "",
     ) -> int:
         """Store an answer; it becomes the pair's contact sheet unless a curator's edit or decision stands.
 
         `suggestions` holds the denoiser's verdict per contact, or nothing. `edits.TakeAnswer` with the returned id
-        makes an answer the sheet later.
+        makes an answer the sheet later. With `job`, that job of `worker` is finished in the same transaction.
+
+        Raises:
+            StoreError: the job is no longer this worker's; nothing is stored.
         """
         with self.database.write() as connection:
-            return changes.add_answer(connection, pair, answer, asker, suggestions)
+            number = changes.add_answer(connection, pair, answer, asker, suggestions)
+            self._finish(connection, job, worker, number)
+        return number
 
     def add_answer_failure(
         self, pair: int, error: AnswerError, *, asker: str, model: str = "", prompt_id: str = "", seconds: float = 0.0
@@ -259,7 +286,8 @@ class Workspace:
         """Let a decision stand; the latest stands. Accepting needs a fit: the named one, else the latest.
 
         Raises:
-            ConflictError: as `edit_contacts`. ValueError: the fit is not one of this pair, or there is none to accept.
+            ConflictError: as `edit_contacts`.
+            ValueError: the fit is not one of this pair, there is none to accept, or the contacts have changed since.
         """
         return self._save(pair, decision, curator=decision.curator, revision=revision)
 
@@ -273,11 +301,17 @@ class Workspace:
         with self.database.write() as connection:
             return changes.undo(connection, pair, curator, revision)
 
+    def undo_decisions(self, curator: str, *, last: int = 1) -> tuple[int, ...]:
+        """Take back a curator's latest decisions that still stand, whatever came after; gives their pairs."""
+        with self.database.write() as connection:
+            return changes.undo_decisions(connection, curator, last)
+
     def settle(self, conflict: int, *, apply: bool, curator: str) -> Sheet:
         """Settle a refused edit: apply it on top of what is stored now, or let the stored state stand.
 
         Raises:
-            ValueError: there is no such open conflict, or the edit no longer applies.
+            ValueError: there is no such open conflict, or the edit no longer applies: its contact is gone, or the fit
+                that was to be accepted is of other contacts.
         """
         with self.database.write() as connection:
             return changes.settle(connection, conflict, take=apply, curator=curator)
@@ -299,14 +333,20 @@ class Workspace:
             StoreError: the job is no longer this worker's; nothing is stored.
         """
         changes.check_finite(result)
+        if job is not None:
+            self.jobs.check(job, worker)
         file = self.files.put("artefacts", pack_fit(result), ".npz")
         with self.database.write() as connection:
             fit = changes.add_fit(connection, pair, result, file, revision, curator)
-            if job is not None and not close_job(connection, job, worker, "done", result=fit):
-                raise StoreError(f"job {job} was cancelled or given to another worker; its fit is not stored")
+            self._finish(connection, job, worker, fit)
         if job is not None:
             self.jobs.drop_preview(job)
         return fit
+
+    @staticmethod
+    def _finish(connection: sqlite3.Connection, job: int | None, worker: str, result: int) -> None:
+        if job is not None and not close_job(connection, job, worker, "done", result=result):
+            raise StoreError(LOST.format(job=job))
 
     def _save(self, pair: int, change: Edit | Decision, *, curator: str, revision: int) -> Sheet:
         with self.database.write() as connection:
@@ -317,7 +357,7 @@ class Workspace:
 
 
 # The number of a forgotten pair is never given to another: pictures, addresses and browsers know pairs by number.
-_NEXT_PAIR = """SELECT 1 + max(
+NEXT_PAIR = """SELECT 1 + max(
     coalesce((SELECT max(id) FROM pairs), 0), coalesce((SELECT max(last_pair) FROM forgotten), 0))"""
 
 
