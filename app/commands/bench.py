@@ -25,11 +25,6 @@ _WIDE = 160
 """Columns of a table that goes to a file."""
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `fit` a command of its own while it is the only one."""
-
-
 @app.command("fit")
 def bench_fit(
     scenes: Annotated[
@@ -79,6 +74,31 @@ def bench_fit(
     _show(values, tables(values), as_json)
     if not any(outcome.figures for outcome in outcomes):
         raise typer.Exit(2)
+
+
+@app.command("speed")
+def bench_speed(
+    pairs: Annotated[int, typer.Option(min=1, help="Simulated pairs, their classes in turn.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Of the pairs.")] = 0,
+    repeats: Annotated[int, typer.Option(min=1, help="Of every timed fit; the median counts.")] = 3,
+    device: Device = "auto",
+    body: Body = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time the fit alone, in batches and after an edit, and against the published fit and Adam on the same pairs.
+
+    Everything is measured in one run, so that ratios hold on a busy machine too. The published fit takes up to hours
+    for a pair, so its time is its steps until it stops times the median of measured steps.
+    """
+    from app.worker import best_device
+    from apu.bench.speed import run, tables
+
+    with _stderr.status("Loading ...") as shown:
+        values = run(
+            pairs=pairs, seed=seed, repeats=repeats, device=best_device(device), body_path=body,
+            progress=lambda doing: shown.update(f"{doing} ..."),
+        )  # fmt: skip
+    _show(values, tables(values), as_json)
 
 
 def _drawn(classes: str, scenes: int, seed: int) -> "tuple[Sequence[Source], dict[str, Any]]":

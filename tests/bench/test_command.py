@@ -1,8 +1,10 @@
 """``apu bench fit`` as people and programs meet it; nothing is fitted here."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -74,6 +76,18 @@ def test_the_help_names_every_method_and_option() -> None:
     text = CliRunner().invoke(app, ["bench", "fit", "--help"], env={"COLUMNS": "200"}).stdout
     for word in ("--scenes", "--seed", "--device", "--classes", "--jobs", "--json", "--data", "without contacts"):
         assert word in text
+
+
+def test_speed_shows_what_its_benchmark_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict = {}
+    speed = ModuleType("apu.bench.speed")
+    speed.run = lambda **arguments: asked.update(arguments) or {"single_s": 0.5}  # type: ignore[attr-defined]
+    speed.tables = lambda values: [f"a fit takes {values['single_s']} s"]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "apu.bench.speed", speed)
+    command = ["bench", "speed", "--pairs", "2", "--seed", "4", "--device", "cpu"]
+    assert json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout) == {"single_s": 0.5}
+    assert (asked["pairs"], asked["seed"], asked["device"]) == (2, 4, "cpu")
+    assert "a fit takes 0.5 s" in CliRunner().invoke(app, command).stdout
 
 
 def test_every_figure_method_and_skeleton_is_documented() -> None:
