@@ -73,7 +73,7 @@ def entry(record: PairRecord, beside: Beside, name: Name = str) -> dict[str, Any
         "state": record.summary.state.value,
         "decision": next((decision for decision in decisions if decision["stands"]), None),
         "decisions": decisions,
-        "reviews": [{**review, "curator": name(review["curator"])} for review in beside.reviews],
+        "reviews": [_review(review, numbers, name) for review in beside.reviews],
         "updated_at": record.summary.updated_at,
     }
 
@@ -85,6 +85,14 @@ class _Numbers:
         self.answers = _count(record.answers)
         self.fits = _count(record.fits)
         self.decisions = _count(record.decisions)
+
+    def edit(self, edit: Mapping[str, Any]) -> dict[str, Any]:
+        """An edit as plain values, with these numbers for ids."""
+        if edit["kind"] == "take_answer":
+            return {**edit, "answer": self.answers[edit["answer"]]}
+        if edit["kind"] == "decide":
+            return {**edit, "decision": self.decisions[edit["decision"]]}
+        return dict(edit)
 
 
 def _count(records: Sequence[AnswerRecord] | Sequence[FitRecord] | Sequence[DecisionRecord]) -> dict[int | None, int]:
@@ -105,13 +113,13 @@ def _answer(record: AnswerRecord, numbers: _Numbers) -> dict[str, Any]:
 
 
 def _history(step: EditRecord, numbers: _Numbers, name: Name) -> dict[str, Any]:
-    edit = to_json(step.edit)
-    if edit["kind"] == "take_answer":
-        edit["answer"] = numbers.answers[edit["answer"]]
-    if edit["kind"] == "decide":
-        edit["decision"] = numbers.decisions[edit["decision"]]
+    edit = numbers.edit(to_json(step.edit))
     curator = name(step.curator) if step.curator else ""
     return {"revision": step.revision, "edit": edit, "curator": curator, "made_at": step.made_at, "undone": step.undone}
+
+
+def _review(review: Mapping[str, Any], numbers: _Numbers, name: Name) -> dict[str, Any]:
+    return {**review, "curator": name(review["curator"]), "edits": [numbers.edit(edit) for edit in review["edits"]]}
 
 
 def _fit(fit: FitRecord, numbers: _Numbers, beside: Beside, name: Name) -> dict[str, Any]:

@@ -305,7 +305,7 @@ def test_splits_have_about_their_shares_and_do_not_move() -> None:
 @pytest.mark.parametrize("text", ["train", "train=x", "train=0.5", "a=0.5,b=0.6", "a=1,a=0", "A=1", "../x=1", "a=nan",
                                   "a=-1,b=2", "a=0,b=1", "=1"])  # fmt: skip
 def test_a_split_that_is_none_is_refused(text) -> None:
-    with pytest.raises(InputError, match="is not like train=0.8"):
+    with pytest.raises(InputError, match=r"is not like train=0\.8"):
         parse_splits(text)
 
 
