@@ -114,7 +114,7 @@ def fit_records(
 def _fits(connection: sqlite3.Connection, condition: str, value: int) -> list[sqlite3.Row]:
     return connection.execute(
         "SELECT f.*, coalesce(u.name, '') AS curator FROM fits f LEFT JOIN curators u ON u.id = f.curator_id "  # noqa: S608
-        f"WHERE {condition} ORDER BY f.id",
+        f"WHERE {condition} AND f.file NOT IN (SELECT file FROM lost_files) ORDER BY f.made_at, f.id",
         (value,),
     ).fetchall()
 

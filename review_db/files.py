@@ -1,6 +1,7 @@
 """The workspace's files: named by the SHA-256 of their content, complete before any row names them."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -29,8 +30,11 @@ class Files:
         """
         name = f"{hashlib.sha256(data).hexdigest()}{suffix}"
         path = self.path(folder, name)
-        if not path.exists():
-            self.write(path, data)
+        with sentences(path):
+            try:
+                os.utime(path)  # `check` takes only old files for leftovers, and a row is about to name this one
+            except FileNotFoundError:
+                self.write(path, data)
         return name
 
     def write(self, path: Path, data: bytes) -> None:
