@@ -25,9 +25,12 @@ from review_db.edits import (
 from review_db.exports import Export, ExportOptions, Form, Manifest, export, read_export
 from review_db.jobs import Jobs
 from review_db.records import (
+    Agreement,
     AnswerRecord,
+    ClaimRecord,
     ConflictRecord,
     DecisionRecord,
+    DraftRecord,
     EditRecord,
     ExportedPair,
     FitRecord,
@@ -39,13 +42,16 @@ from review_db.records import (
     PairRecord,
     PairState,
     PairSummary,
+    ReviewRecord,
+    ViewRecord,
 )
 from review_db.workspace import Workspace
 
 __all__ = [
-    "Add", "AnswerRecord", "ConflictRecord", "DecisionRecord", "Drop", "Edit", "EditRecord", "Export", "ExportedPair",
-    "FitRecord", "Flip", "FlipSide", "ImageInput", "ImageRecord", "JobRecord", "Jobs", "Manifest", "Mirror", "Order",
-    "PairFilter", "PairRecord", "PairState", "PairSummary", "Restore", "SetConfidence", "SetNote", "SetPart", "Sheet",
-    "SheetContact", "StatedContact", "Suggestion", "Swap", "TakeAnswer", "TakeSuggestion", "Workspace", "export",
-    "read_export",
+    "Add", "Agreement", "AnswerRecord", "ClaimRecord", "ConflictRecord", "DecisionRecord", "DraftRecord", "Drop",
+    "Edit", "EditRecord", "Export", "ExportOptions", "ExportedPair", "FitRecord", "Flip", "FlipSide", "Form",
+    "ImageInput", "ImageRecord", "JobRecord", "Jobs", "Manifest", "Mirror", "Order", "PairFilter", "PairRecord",
+    "PairState", "PairSummary", "Restore", "ReviewRecord", "SetConfidence", "SetNote", "SetPart", "Sheet",
+    "SheetContact", "StatedContact", "Suggestion", "Swap", "TakeAnswer", "TakeSuggestion", "ViewRecord", "Workspace",
+    "export", "read_export",
 ]  # fmt: skip

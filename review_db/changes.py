@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -37,6 +38,7 @@ from review_db.sheets import (
     load_sheet,
     record,
     refresh,
+    release,
 )
 
 Change = Edit | Decision
@@ -154,12 +156,24 @@ def save(connection: sqlite3.Connection, pair: int, change: Change, curator: str
     if revision == sheet.revision:
         return carry_out(connection, pair, sheet, change, curator)
     if isinstance(change, Decision):
-        row: dict[str, Any] = {"kind": "decision", "edit": _DECISION.dump_json(change).decode()}
+        seen = _as_seen(connection, pair, change, revision)
+        row: dict[str, Any] = {"kind": "decision", "edit": _DECISION.dump_json(seen).decode()}
     else:
         row = {"kind": change.kind, "edit": json.dumps(to_json(change))}
     row |= {"pair_id": pair, "curator_id": author, "based_on": revision, "found": sheet.revision, "made_at": now()}
     insert(connection, "conflicts", row)
     return None
+
+
+def _as_seen(connection: sqlite3.Connection, pair: int, decision: Decision, revision: int) -> Decision:
+    """A late decision with the fit that it was made on, where it accepts the latest one."""
+    if decision.verdict is not Verdict.ACCEPT or decision.fit_id is not None:
+        return decision
+    row = connection.execute(
+        "SELECT id FROM fits WHERE pair_id = ? AND revision <= ? ORDER BY made_at DESC, id DESC LIMIT 1",
+        (pair, revision),
+    ).fetchone()
+    return replace(decision, fit_id=row["id"] if row else None)
 
 
 def carry_out(connection: sqlite3.Connection, pair: int, sheet: Sheet, change: Change, curator: str) -> Sheet:
@@ -178,11 +192,24 @@ def _store_decision(connection: sqlite3.Connection, pair: int, sheet: Sheet, dec
         if fit is None:
             raise ValueError(f"pair {pair} has no fit to accept; fit it first")
     if fit is not None:
-        own = "SELECT id FROM fits WHERE id = ? AND pair_id = ?"
-        one(connection, own, (fit, pair), missing=f"fit_id must be a fit of pair {pair}, got {fit}")
+        own, missing = "SELECT revision FROM fits WHERE id = ? AND pair_id = ?", f"fit_id must be a fit of pair {pair}"
+        row = one(connection, own, (fit, pair), missing=f"{missing}, got {fit}")
+        if decision.verdict is Verdict.ACCEPT:
+            _check_fresh(connection, pair, sheet, row["revision"])
+    curator = curator_id(connection, decision.curator)
+    release(connection, pair, curator)
     row = {"pair_id": pair, "revision": sheet.revision + 1, "verdict": decision.verdict.value, "fit_id": fit}
-    row |= {"curator_id": curator_id(connection, decision.curator), "made_at": now()}
+    row |= {"curator_id": curator, "made_at": now()}
     return Decide(decision=insert(connection, "decisions", row | {"reason": decision.reason, "note": decision.note}))
+
+
+def _check_fresh(connection: sqlite3.Connection, pair: int, sheet: Sheet, revision: int) -> None:
+    """Refuse to accept a fit of other contacts than those that stand: what is accepted is what was seen."""
+    if revision == sheet.revision:
+        return
+    history = as_history(load_history(connection, pair)[:revision])
+    if rebuild(history, load_answers(connection, pair)).active != sheet.active:
+        raise ValueError(f"pair {pair} must be fitted again first: its contacts have changed since this fit")
 
 
 def undo(connection: sqlite3.Connection, pair: int, curator: str, revision: int) -> Sheet:
@@ -201,6 +228,22 @@ def undo(connection: sqlite3.Connection, pair: int, curator: str, revision: int)
     after = rebuild([*history, (curator, entry)], load_answers(connection, pair))
     record(connection, pair, after, entry, curator, before=sheet)
     return after
+
+
+def undo_decisions(connection: sqlite3.Connection, curator: str, last: int) -> tuple[int, ...]:
+    """Take back a curator's latest standing decisions, each by an edit; gives their pairs, the latest first."""
+    author = curator_id(connection, curator)
+    rows = connection.execute(
+        "SELECT d.pair_id, d.revision FROM decisions d JOIN pairs p ON p.decision_id = d.id "
+        "WHERE d.curator_id = ? ORDER BY d.id DESC LIMIT ?",
+        (author, last),
+    ).fetchall()
+    for pair, revision in rows:
+        before, entry = load_sheet(connection, pair), Undo(revision=revision)
+        history = as_history(load_history(connection, pair))
+        after = rebuild([*history, (curator, entry)], load_answers(connection, pair))
+        record(connection, pair, after, entry, curator, before=before)
+    return tuple(row["pair_id"] for row in rows)
 
 
 def settle(connection: sqlite3.Connection, conflict: int, *, take: bool, curator: str) -> Sheet:

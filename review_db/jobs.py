@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from review_db.database import Database, insert, now, one, sqlite3
+from apu.errors import StoreError
+from review_db.database import Database, insert, later, now, one, sqlite3
 from review_db.files import Files
 from review_db.records import JobKind, JobRecord, JobState
 
@@ -16,14 +16,30 @@ _ATTEMPTS = 2
 
 _DIED = "the worker died or stopped answering twice on this job; look at its log, then queue the job again"
 
-# Whose last job started longest ago comes first, so that nobody waits behind another's batch.
+LOST = "job {job} was cancelled or given to another worker; its result is not stored"
+
+RETRIES = 4
+"""So often a job that failed for a passing reason is tried again."""
+
+# Whose last job started longest ago comes first, so that nobody waits behind another's batch. One look at the index
+# per curator and kind finds their next jobs, however many wait.
 _CLAIM = """
+WITH RECURSIVE waiting (curator) AS (
+    SELECT min(curator) FROM jobs WHERE state = 'queued'
+    UNION ALL
+    SELECT (SELECT min(curator) FROM jobs WHERE state = 'queued' AND curator > waiting.curator) FROM waiting
+    WHERE waiting.curator IS NOT NULL
+), next (curator, id) AS (
+    SELECT curator, (
+        SELECT id FROM jobs
+        WHERE state = 'queued' AND curator = waiting.curator AND kind = kinds.value AND not_before <= :time
+        ORDER BY id LIMIT 1)
+    FROM waiting, json_each(:kinds) AS kinds WHERE curator IS NOT NULL
+)
 UPDATE jobs SET state = 'running', worker = :worker, attempt = attempt + 1, started_at = :time, heartbeat_at = :time
 WHERE id = (
-    SELECT id FROM jobs AS waiting
-    WHERE state = 'queued' AND kind IN (SELECT value FROM json_each(:kinds))
-    ORDER BY (SELECT coalesce(max(started_at), '') FROM jobs WHERE curator = waiting.curator), id
-    LIMIT 1)
+    SELECT id FROM next WHERE id IS NOT NULL
+    ORDER BY (SELECT coalesce(max(started_at), '') FROM jobs WHERE curator = next.curator), id LIMIT 1)
 RETURNING *
 """
 
@@ -31,8 +47,8 @@ RETURNING *
 class Jobs:
     """Jobs of one workspace (`Workspace.jobs`).
 
-    A worker's loop: `claim`, then `heartbeat` several times a second until it says stop, then `Workspace.add_fit` with
-    the job, or `finish`, `fail` or `stopped`.
+    A worker's loop: `claim`, then `heartbeat` several times a second until it says stop, then `Workspace.add_fit` or
+    `add_answer` with the job, or `finish`, `fail` or `stopped`.
     """
 
     def __init__(self, database: Database, files: Files) -> None:
@@ -43,13 +59,37 @@ class Jobs:
         self, kind: JobKind, pair: int, *, revision: int, curator: str = "", options: Mapping[str, Any] | None = None
     ) -> int:
         """Queue a job; an equal one of the same curator that still waits is returned instead of a second."""
-        row = {"kind": kind, "pair_id": pair, "revision": revision, "curator": curator}
-        row |= {"options": json.dumps(dict(options or {}), sort_keys=True, allow_nan=False)}
-        equal = " AND ".join(f"{name} = :{name}" for name in row)
         with self._database.write() as connection:
-            one(connection, "SELECT id FROM pairs WHERE id = ?", (pair,), missing=f"there is no pair {pair}")
-            waiting = connection.execute(f"SELECT id FROM jobs WHERE state = 'queued' AND {equal}", row).fetchone()  # noqa: S608
-            return waiting["id"] if waiting else insert(connection, "jobs", row | {"queued_at": now()})
+            return _queue(connection, kind, pair, revision, curator, options or {})
+
+    def queue_all(
+        self, kind: JobKind, pairs: Sequence[int], *, curator: str = "", options: Mapping[str, Any] | None = None
+    ) -> tuple[int, ...]:
+        """Queue a job for each pair as it stands now, all or none of them.
+
+        Raises:
+            ValueError: there is no such pair.
+        """
+        with self._database.write() as connection:
+            jobs = []
+            for pair in pairs:
+                missing = f"there is no pair {pair}"
+                row = one(connection, "SELECT revision FROM pairs WHERE id = ?", (pair,), missing=missing)
+                jobs.append(_queue(connection, kind, pair, row["revision"], curator, options or {}))
+            return tuple(jobs)
+
+    def retry(self, job: int) -> int:
+        """Queue a job that failed or was cancelled once more, as a new one; gives its id.
+
+        Raises:
+            ValueError: there is no such job. StoreError: it has not ended, or was done.
+        """
+        with self._database.write() as connection:
+            row = one(connection, "SELECT * FROM jobs WHERE id = ?", (job,), missing=f"there is no job {job}")
+            if row["state"] not in ("failed", "cancelled"):
+                raise StoreError(f"job {job} is {row['state']}; only failed or cancelled jobs are tried again")
+            again = (row["kind"], row["pair_id"], row["revision"], row["curator"], json.loads(row["options"]))
+            return _queue(connection, *again)
 
     def claim(
         self, worker: str, *, kinds: Sequence[JobKind] = ("fit", "ask"), lease_s: float = LEASE_S
@@ -58,9 +98,8 @@ class Jobs:
 
         Each job is given out once. A job of a silent worker is given out a second time, after that it fails.
         """
-        silent_since = (datetime.now(UTC) - timedelta(seconds=lease_s)).isoformat(timespec="microseconds")
         with self._database.write() as connection:
-            _give_up(connection, "heartbeat_at < ?", silent_since)
+            _give_up(connection, "heartbeat_at < ?", later(-lease_s))
             row = connection.execute(_CLAIM, {"worker": worker, "time": now(), "kinds": json.dumps(kinds)}).fetchone()
             return self._record(row) if row else None
 
@@ -79,6 +118,8 @@ class Jobs:
         """
         name = None
         if preview is not None:
+            if not self._is_running(job, worker):
+                return False  # its pair may have been forgotten: leave nothing behind
             name = f"{job}{preview[0]}"
             self._files.write(self._files.path("progress", name), preview[1])
         values = {"job": job, "worker": worker, "time": now(), "preview": name}
@@ -96,9 +137,28 @@ class Jobs:
         """Mark a job done; False: it is no longer this worker's."""
         return self._close(job, worker, "done", result=result)
 
-    def fail(self, job: int, worker: str, error: str) -> bool:
-        """Mark a job failed, with one sentence; False: it is no longer this worker's."""
-        return self._close(job, worker, "failed", error=error)
+    def fail(self, job: int, worker: str, error: str, *, again_in_s: float | None = None) -> bool:
+        """Mark a job failed, with one sentence; False: it is no longer this worker's.
+
+        With `again_in_s` the reason may pass (a server is down): the job is queued again, to be claimed after that
+        time, up to `RETRIES` times; after that it has failed.
+        """
+        if again_in_s is None:
+            return self._close(job, worker, "failed", error=error)
+        with self._database.write() as connection:
+            row = connection.execute(
+                "UPDATE jobs SET failures = failures + 1, attempt = 0, error = :error, worker = '', "
+                "state = CASE WHEN cancelling THEN 'cancelled' WHEN failures >= :most THEN 'failed' ELSE 'queued' END, "
+                "finished_at = iif(cancelling OR failures >= :most, :time, ''), not_before = :later "
+                "WHERE id = :job AND worker = :worker AND state = 'running' RETURNING state",
+                {
+                    "job": job, "worker": worker, "error": error, "most": RETRIES, "time": now(),
+                    "later": later(again_in_s),
+                },
+            ).fetchone()  # fmt: skip
+        if row is not None:
+            self.drop_preview(job)
+        return row is not None
 
     def stopped(self, job: int, worker: str) -> bool:
         """Mark a job cancelled after the worker stopped on request; False: it is no longer this worker's."""
@@ -138,12 +198,26 @@ class Jobs:
     ) -> tuple[JobRecord, ...]:
         """Jobs, oldest first."""
         with self._database.read() as connection:
+            pairs, values = ("true", ()) if pair is None else ("pair_id = ?", (pair,))
             rows = connection.execute(
-                "SELECT * FROM jobs WHERE state IN (SELECT value FROM json_each(:states)) "
-                "AND (:pair IS NULL OR pair_id = :pair) ORDER BY id",
-                {"states": json.dumps(states), "pair": pair},
+                f"SELECT * FROM jobs WHERE state IN (SELECT value FROM json_each(?)) AND {pairs} ORDER BY id",  # noqa: S608
+                (json.dumps(states), *values),
             )
             return tuple(self._record(row) for row in rows)
+
+    def check(self, job: int, worker: str) -> None:
+        """Make sure that a running job is still this worker's.
+
+        Raises:
+            StoreError: it was cancelled or given to another.
+        """
+        if not self._is_running(job, worker):
+            raise StoreError(LOST.format(job=job))
+
+    def _is_running(self, job: int, worker: str) -> bool:
+        with self._database.read() as connection:
+            query = "SELECT 1 FROM jobs WHERE id = ? AND worker = ? AND state = 'running' AND NOT cancelling"
+            return connection.execute(query, (job, worker)).fetchone() is not None
 
     def drop_preview(self, job: int) -> None:
         """Remove the preview of a job that has ended."""
@@ -169,6 +243,20 @@ class Jobs:
             preview=self._files.path("progress", row["preview"]) if row["preview"] else None,
             **{name: row[name] for name in names + times},
         )
+
+
+def _queue(
+    connection: sqlite3.Connection, kind: JobKind, pair: int, revision: int, curator: str, options: Mapping[str, Any]
+) -> int:
+    row = {"kind": kind, "pair_id": pair, "revision": revision, "curator": curator}
+    row |= {"options": json.dumps(dict(options), sort_keys=True, allow_nan=False)}
+    equal = " AND ".join(f"{name} = :{name}" for name in row)
+    one(connection, "SELECT id FROM pairs WHERE id = ?", (pair,), missing=f"there is no pair {pair}")
+    waiting = connection.execute(
+        f"SELECT id FROM jobs INDEXED BY jobs_pair WHERE state = 'queued' AND {equal}",  # noqa: S608
+        row,
+    ).fetchone()
+    return waiting["id"] if waiting else insert(connection, "jobs", row | {"queued_at": now()})
 
 
 def close_job(

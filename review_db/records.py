@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from apu.types import BodyParams, Contact, ContactAnswer, Decision, PairObservation
+from apu.types import BodyParams, Contact, ContactAnswer, Decision, PairObservation, Verdict
 from review_db.edits import Edit, Entry, Sheet, StatedContact
 
 
@@ -90,6 +90,7 @@ class PairFilter:
 
 
 EVERY_PAIR = PairFilter()
+UNDECIDED = PairFilter(states=frozenset({PairState.PROPOSED, PairState.ASK_FAILED, PairState.ASKED, PairState.FITTED}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +255,80 @@ class PairRecord:
     decisions: tuple[DecisionRecord, ...]
     conflicts: tuple[ConflictRecord, ...]
     """Refused edits that nobody has settled yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimRecord:
+    """A pair that a curator has to themselves until `expires_at`."""
+
+    pair: int
+    curator: str
+    claimed_at: str
+    expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftRecord:
+    """What a curator has begun on a pair, seen at `revision`, and not saved: a note, edits in their order."""
+
+    pair: int
+    curator: str
+    revision: int
+    note: str
+    edits: tuple[Edit, ...]
+    saved_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewRecord:
+    """A queue under a name; `seed` is that of `Order.RANDOM`."""
+
+    name: str
+    owner: str
+    where: PairFilter
+    order: Order
+    seed: int
+    saved_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewRecord:
+    """A blind second review, asked for or given.
+
+    Attributes:
+        curator: who gives it; empty while nobody has taken it.
+        verdict, judged_at: None until given. contacts: the active ones as the reviewer would have them.
+        settled_at: when somebody resolved the pair who had seen both judgements.
+    """
+
+    id: int
+    pair: int
+    curator: str
+    asked_at: str
+    judged_at: str | None
+    verdict: Verdict | None
+    reason: str
+    note: str
+    contacts: tuple[Contact, ...]
+    settled_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Second reviews against the decisions that stand on the same pairs.
+
+    Attributes:
+        reviews: how many were compared. agreed: with the same verdict.
+        verdicts: their number by (decision, review).
+        kappa: Cohen's; None without reviews, or where everybody always gives one verdict.
+        contacts: mean intersection over union of the contacts; None without reviews.
+    """
+
+    reviews: int
+    agreed: int
+    verdicts: Mapping[tuple[Verdict, Verdict], int]
+    kappa: float | None
+    contacts: float | None
 
 
 JobKind = Literal["fit", "ask"]

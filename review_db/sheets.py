@@ -65,6 +65,12 @@ def curator_id(connection: sqlite3.Connection, name: str) -> int:
     return row["id"] if row else insert(connection, "curators", {"name": name, "created_at": now()})
 
 
+def release(connection: sqlite3.Connection, pair: int, curator: int) -> None:
+    """End a curator's claim and skip of a pair."""
+    for table in ("claims", "skips"):
+        connection.execute(f"DELETE FROM {table} WHERE pair_id = ? AND curator_id = ?", (pair, curator))  # noqa: S608
+
+
 def load_sheet(connection: sqlite3.Connection, pair: int) -> Sheet:
     """The stored sheet.
 

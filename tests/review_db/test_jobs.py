@@ -8,6 +8,7 @@ import pytest
 
 from apu.errors import StoreError
 from review_db import PairState
+from review_db.jobs import RETRIES
 
 CLAIM_ALL = """
 import sys
@@ -153,3 +154,54 @@ def test_previews_replace_each_other_and_go_with_the_job(workspace, pair) -> Non
     assert len(list(preview.parent.iterdir())) == 1
     workspace.jobs.fail(job, "w", "no keypoints")
     assert not preview.exists()
+
+
+def test_a_job_that_failed_for_a_passing_reason_is_tried_again_later(workspace, pair) -> None:
+    job = workspace.jobs.queue("ask", pair, revision=1)
+    for _ in range(RETRIES):
+        assert workspace.jobs.claim("w").id == job
+        assert workspace.jobs.fail(job, "w", "the server is busy", again_in_s=0)
+        assert workspace.jobs.get(job).state == "queued"
+    workspace.jobs.claim("w")
+    assert workspace.jobs.fail(job, "w", "the server is busy", again_in_s=0)
+    assert (workspace.jobs.get(job).state, workspace.jobs.get(job).error) == ("failed", "the server is busy")
+    again = workspace.jobs.retry(job)
+    workspace.jobs.claim("w")
+    workspace.jobs.fail(again, "w", "not yet", again_in_s=60)
+    assert workspace.jobs.claim("w") is None
+    assert not workspace.jobs.fail(again, "w", "late", again_in_s=60)
+
+
+def test_failed_and_cancelled_jobs_can_be_queued_again_as_new_ones(workspace, pair) -> None:
+    job = workspace.jobs.queue("fit", pair, revision=1, curator="ada", options={"steps": 3})
+    with pytest.raises(StoreError, match="is queued"):
+        workspace.jobs.retry(job)
+    workspace.jobs.cancel(job)
+    again = workspace.jobs.get(workspace.jobs.retry(job))
+    assert (again.kind, again.pair, again.curator, again.options) == ("fit", pair, "ada", {"steps": 3})
+    assert again.id != job
+
+
+def test_an_answer_is_stored_with_its_job_or_not_at_all(workspace, add_pairs, toys) -> None:
+    first, second = add_pairs(2, asked=False)
+    one, two = workspace.jobs.queue_all("ask", [first, second])
+    assert workspace.jobs.queue_all("ask", [second]) == (two,)
+    assert workspace.jobs.claim("slow").id == one
+    assert workspace.jobs.claim("quick", lease_s=0).id in (one, two)
+    with pytest.raises(StoreError, match="another worker"):
+        workspace.add_answer(first, toys.answer(), asker="replay", job=one, worker="slow")
+    assert workspace.pair(first).answers == ()
+    while (job := workspace.jobs.claim("quick")) is not None:
+        workspace.add_answer(job.pair, toys.answer(), asker="replay", job=job.id, worker="quick")
+    workspace.add_answer(first, toys.answer(), asker="replay", job=one, worker="quick")
+    assert [workspace.jobs.get(job).state for job in (one, two)] == ["done", "done"]
+    with pytest.raises(ValueError, match="no pair 99"):
+        workspace.jobs.queue_all("ask", [first, 99])
+
+
+def test_a_job_that_is_gone_leaves_no_preview(workspace, pair) -> None:
+    job = workspace.jobs.queue("fit", pair, revision=1)
+    workspace.jobs.claim("a")
+    workspace.jobs.cancel(job)
+    assert not workspace.jobs.heartbeat(job, "a", preview=(".npz", b"mesh"))
+    assert not list((workspace.path / "progress").glob("*"))

@@ -147,7 +147,7 @@ def test_undo_takes_back_edits_and_decisions_one_by_one(workspace, pair, toys) -
     workspace.add_fit(pair, toys.fit(), revision=1)
     start = workspace.pair(pair).sheet
     workspace.edit_contacts(pair, Mirror(person=0), curator="ada", revision=1)
-    workspace.decide(pair, decision(), revision=2)
+    workspace.decide(pair, decision(Verdict.FLAG), revision=2)
     workspace.undo(pair, curator="ada", revision=3)
     assert state(workspace, pair) is PairState.FITTED
     sheet = workspace.undo(pair, curator="ada", revision=4)
@@ -220,6 +220,51 @@ def test_accepting_needs_a_fit_of_this_pair(workspace, add_pairs, toys) -> None:
     stored = workspace.pair(pair).decision
     assert stored is not None
     assert (stored.decision.fit_id, stored.decision.note, stored.decision.curator) == (fit, "good", "ada")
+
+
+def test_a_fit_of_other_contacts_is_not_accepted(workspace, pair, toys) -> None:
+    old = workspace.add_fit(pair, toys.fit(), revision=1)
+    workspace.edit_contacts(pair, Drop(contact=1), curator="ada", revision=1)
+    for late in (decision(), decision(fit_id=old)):
+        with pytest.raises(ValueError, match="must be fitted again"):
+            workspace.decide(pair, late, revision=2)
+    new = workspace.add_fit(pair, toys.fit(), revision=2)
+    with pytest.raises(ValueError, match="must be fitted again"):
+        workspace.decide(pair, decision(fit_id=old), revision=2)
+    workspace.decide(pair, decision(), revision=2)
+    assert workspace.pair(pair).decision.decision.fit_id == new
+
+
+def test_a_kept_accept_is_of_the_fit_that_was_seen(workspace, pair, toys) -> None:
+    seen = workspace.add_fit(pair, toys.fit(), revision=1)
+    workspace.edit_contacts(pair, Drop(contact=1), curator="bob", revision=1)
+    workspace.add_fit(pair, toys.fit(3.0), revision=2)
+    with pytest.raises(ConflictError):
+        workspace.decide(pair, decision(), revision=1)
+    (conflict,) = workspace.pair(pair).conflicts
+    assert conflict.edit.fit_id == seen
+    with pytest.raises(ValueError, match="must be fitted again"):
+        workspace.settle(conflict.id, apply=True, curator="ada")
+    assert workspace.pair(pair).conflicts == (conflict,)
+    assert workspace.decisions() == ()
+    workspace.undo(pair, curator="bob", revision=2)
+    workspace.settle(conflict.id, apply=True, curator="ada")
+    assert workspace.pair(pair).decision.decision.fit_id == seen
+
+
+def test_the_last_ten_decisions_can_be_taken_back(workspace, add_pairs) -> None:
+    pairs = add_pairs(12)
+    for pair in pairs:
+        workspace.decide(pair, decision(Verdict.FLAG), revision=1)
+    workspace.edit_contacts(pairs[11], SetNote(text="later"), curator="bob", revision=2)
+    workspace.decide(pairs[10], decision(Verdict.REJECT, "bob"), revision=2)
+    workspace.undo(pairs[9], curator="ada", revision=2)
+    assert workspace.undo_decisions("ada", last=10) == (pairs[11], *pairs[8::-1])
+    assert workspace.undo_decisions("ada", last=10) == ()
+    assert [state(workspace, pair) for pair in pairs] == [PairState.ASKED] * 10 + [PairState.REJECTED, PairState.ASKED]
+    record = workspace.pair(pairs[11])
+    assert record.sheet.note == "later"
+    assert [entry.undone for entry in record.history] == [False, True, False, False]
 
 
 def test_a_fit_comes_back_with_parameters_and_curves(workspace, pair, toys) -> None:
@@ -302,7 +347,7 @@ STEPS = st.lists(
         st.builds(Add, parts=st.tuples(PART, PART)),
         st.just(TakeSuggestion()),
         st.builds(decision, st.sampled_from(Verdict)),
-        st.just("undo"),
+        st.sampled_from(("undo", "undo decision", "answer", "settle")),
     ),
     max_size=12,
 )
@@ -314,11 +359,18 @@ def test_the_stored_state_is_what_the_stored_history_leads_to(workspace, pair, t
     fresh = workspace.add_pair(workspace.pair(pair).image.id, toys.observation(seed))
     workspace.add_answer(fresh, toys.answer(), asker="replay", suggestions=[toys.flip, None])
     workspace.add_fit(fresh, toys.fit(), revision=1)
-    for step in steps:
-        revision = workspace.pair(fresh).sheet.revision
+    for number, step in enumerate(steps):
+        revision = workspace.pair(fresh).sheet.revision - (number % 5 == 4)  # some are late and become conflicts
         try:
             if step == "undo":
                 workspace.undo(fresh, curator="ada", revision=revision)
+            elif step == "undo decision":
+                workspace.undo_decisions("ada")
+            elif step == "answer":
+                workspace.add_answer(fresh, toys.answer(), asker="replay")
+            elif step == "settle":
+                for conflict in workspace.pair(fresh).conflicts:
+                    workspace.settle(conflict.id, apply=True, curator="ada")
             elif isinstance(step, Decision):
                 workspace.decide(fresh, step, revision=revision)
             else:
