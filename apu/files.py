@@ -167,7 +167,8 @@ def _naming(path: Path, kind: str) -> Iterator[None]:
     except UnsafeFileError as error:
         raise UnsafeFileError(f"{path} was refused: {error}") from error
     except (FormatError, *_DAMAGED) as error:
-        raise FormatError(f"{path} is not a readable {kind} file: {error}") from error
+        # zipfile quotes the damaged file itself, as long as it says its names are.
+        raise FormatError(f"{path} is not a readable {kind} file: {str(error)[:200]}") from error
 
 
 def _check_directory(data: bytes) -> None:
