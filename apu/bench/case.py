@@ -1,6 +1,7 @@
 """One pair of the benchmark: what a fit is given, what models say, and the truth it is held against."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -10,9 +11,13 @@ from jaxtyping import Float
 from apu.body.model import BodyModel
 from apu.fit.proxy import fit_body
 from apu.formats.skeletons import SKELETONS, Skeleton
-from apu.synth.draw import draw_scene
+from apu.synth.draw import SceneError, draw_scene
 from apu.synth.observe import observe
+from apu.synth.scene import Scene
 from apu.types import SMPL_JOINTS, Contact, PairObservation
+
+_SEEDS = 3
+"""Tried for a scene: each is a dozen attempts already, so that this many fail for a class that cannot be drawn."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,12 +91,12 @@ class Draw:
     noise_seed: int
 
     def __call__(self, body: BodyModel) -> Case:
-        """The pair.
+        """The pair; where no scene without flaws comes of the seed, of the next one that gives one.
 
         Raises:
-            SceneError: no scene without flaws came of these seeds.
+            SceneError: the next ones gave none either.
         """
-        scene = draw_scene(self.interaction, self.scene_seed, fit_body(body))
+        scene = self._scene(body)
         observed = observe(scene, body, self.noise_seed)
         posed = body.forward(scene.params)
         return Case(
@@ -106,6 +111,12 @@ class Draw:
             contacts=scene.recipe.true_contacts,
             stated=observed.answer.contacts,
         )
+
+    def _scene(self, body: BodyModel) -> Scene:
+        for further in range(_SEEDS - 1):
+            with suppress(SceneError):
+                return draw_scene(self.interaction, self.scene_seed + further, fit_body(body))
+        return draw_scene(self.interaction, self.scene_seed + _SEEDS - 1, fit_body(body))
 
 
 def draws(classes: Sequence[str], count: int, seed: int) -> list[Draw]:

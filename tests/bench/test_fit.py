@@ -4,11 +4,12 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from apu.bench.case import Case, draws
+from apu.bench.case import Case, Draw, draws
 from apu.bench.fit import Bench, report, settings
 from apu.bench.methods import METHODS
 from apu.bench.summary import Outcome
@@ -17,6 +18,7 @@ from apu.body.model import BodyModel
 from apu.errors import FitError, InputError
 from apu.fit import FitOptions
 from apu.synth import Scene
+from apu.synth.draw import SceneError
 from apu.types import BodyParams, FitResult
 
 
@@ -171,3 +173,25 @@ def test_draws_go_round_the_classes_and_differ() -> None:
     assert len({seed for pair in seeds for seed in pair}) == 6
     assert seeds == [(d.scene_seed, d.noise_seed) for d in draws(["hug"], 3, seed=7)], "whatever the other classes"
     assert draws(["hug"], 3, seed=8) != draws(["hug"], 3, seed=7)
+
+
+def test_a_draw_without_a_good_scene_takes_the_next_seed(
+    monkeypatch: pytest.MonkeyPatch, case: Case, scene: Scene, body: BodyModel
+) -> None:
+    tried: list[int] = []
+
+    def draw_scene(name: str, seed: int, _: object) -> Scene:
+        tried.append(seed)
+        if seed % 10 < 5 or name == "kick":
+            raise SceneError("all attempts had flaws")
+        return scene
+
+    seen = SimpleNamespace(observation=case.observation, answer=SimpleNamespace(contacts=()))
+    monkeypatch.setattr("apu.bench.case.draw_scene", draw_scene)
+    monkeypatch.setattr("apu.bench.case.observe", lambda *_: seen)
+    found = Draw(name="hug 1", interaction="hug", scene_seed=4, noise_seed=1)(body)
+    assert tried == [4, 5]
+    assert [contact.parts for contact in found.contacts or ()] == [c.parts for c in scene.recipe.true_contacts]
+    (outcome,) = Bench(body).run([Draw(name="kick 1", interaction="kick", scene_seed=5, noise_seed=1)])
+    assert tried == [4, 5, 5, 6, 7]
+    assert outcome.failures == {"pair": "all attempts had flaws"}
