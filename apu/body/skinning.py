@@ -78,6 +78,12 @@ class Pose:
         """Entries along the leading axes."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
+    def put(self, index: Int[Tensor, "rows"], other: "Pose") -> "Pose":
+        """This batch with the entries of `index` along the first axis replaced by those of `other`."""
+        return replace(
+            self, **{f.name: getattr(self, f.name).index_copy(0, index, getattr(other, f.name)) for f in fields(self)}
+        )
+
     def where(self, mask: Tensor, other: "Pose") -> "Pose":
         """This pose where `mask` (over the first axes) holds, `other` elsewhere."""
 

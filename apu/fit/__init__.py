@@ -2,6 +2,15 @@
 
 from apu.fit.options import FitOptions, Phase
 from apu.fit.start import initial_params
-from apu.fit.unite import FitCancelled, FitProgress, fit_pair, lies_closer_exchanged
+from apu.fit.unite import FitCancelled, FitProgress, fit_pair, fit_pairs, lies_closer_exchanged
 
-__all__ = ["FitCancelled", "FitOptions", "FitProgress", "Phase", "fit_pair", "initial_params", "lies_closer_exchanged"]
+__all__ = [
+    "FitCancelled",
+    "FitOptions",
+    "FitProgress",
+    "Phase",
+    "fit_pair",
+    "fit_pairs",
+    "initial_params",
+    "lies_closer_exchanged",
+]

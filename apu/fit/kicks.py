@@ -8,7 +8,7 @@ the keypoints hardly notice), one way and the other, as a new start.
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
@@ -19,66 +19,81 @@ from apu.fit.solver import damped_step
 
 _SEGMENT_OF_JOINT = (0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 3, 0, 0, 3, 4, 5, 4, 5, 4, 5)
 """Torso 0, left leg 1, right leg 2, head 3, left arm 4, right arm 5: what moves apart as one."""
+_SEGMENTS = 6
 _TORSO_DISTANCE, _LIMB_DISTANCE = 0.25, 0.12
 """Metres to push: a torso is thicker than a limb."""
 _STEPS, _HOLD_SIGMA, _DAMPING = 8, 0.02, 1e-2
 """Steps of the push, how firmly (metres) the two segments are led to their pushed places, and its damping."""
+_LED = 40
+"""Points that lead a segment."""
 
 
-def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> list[Pose]:
-    """New starts for the one pair of `pose` (1, 2, ...): its deepest pair of segments apart, both ways."""
-    skin, skeleton = objective.body.skin, objective.body.surface.skeleton
-    frames = skeleton.frames(pose)
-    vertices = skin.posed(pose, frames).points
+def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> tuple[Int[Tensor, "M"], Pose]:
+    """New starts for the pairs whose limbs are locked: their deepest pair of segments apart, both ways.
+
+    Returns:
+        Which of the N pairs each of the M starts is for, two in a row, and the starts; M = 0 where nothing is locked.
+    """
+    skin = objective.body.skin
+    vertices = skin.posed(pose, skin.skeleton.frames(pose)).points
+    segment = torch.tensor(_SEGMENT_OF_JOINT, device=vertices.device)[skin.weights.argmax(1)]
+    deepest, locked = _depth_by_segments(objective, vertices, segment, options).flatten(1).max(1)
+    pairs = (deepest >= options.kick_depth).nonzero()[:, 0]
+    if not len(pairs):
+        return pairs, pose[pairs]
+    few = torch.stack([_spread(segment, s) for s in range(_SEGMENTS)])  # (segments, led)
+    pushed = torch.stack([locked[pairs] // _SEGMENTS, locked[pairs] % _SEGMENTS], 1)  # (M / 2, P)
+    led = few[pushed]  # (M / 2, P, led)
+    places = vertices[pairs].gather(2, led[..., None].expand(*led.shape, 3))
+    away = torch.nn.functional.normalize(places.mean(2, keepdim=True), dim=-1)
+    distance = torch.where((pushed == 0).any(1), _TORSO_DISTANCE, _LIMB_DISTANCE).to(places)[:, None, None, None]
+    apart = places.new_tensor([0.5, -0.5])[:, None, None] * distance * away
+    both = torch.stack([places + apart, places - apart], 1).flatten(0, 1)
+    pairs, led = pairs.repeat_interleave(2), led.repeat_interleave(2, 0)
+    return pairs, _led(objective[pairs], pose[pairs], led, both)
+
+
+def _depth_by_segments(
+    objective: Objective, vertices: Float[Tensor, "N 2 V 3"], segment: Int[Tensor, "V"], options: FitOptions
+) -> Float[Tensor, "N segments segments"]:
+    """The deepest vertex by pair of segments (of person 0, of person 1), whichever person's vertex is inside."""
     bodies = vertices.flatten(0, 1)
-    collider = Collider(objective.body.skin_faces, bodies.shape[1], 2, bodies.device)
+    collider = Collider(objective.body.skin_faces, bodies.shape[1], len(bodies), bodies.device)
     collider.update(bodies)
     inside = collider.query(other_person(bodies), ignored=options.penetration_margin)
     faces = torch.as_tensor(objective.body.skin_faces, device=bodies.device)
-    segment = torch.tensor(_SEGMENT_OF_JOINT, device=bodies.device)[skin.weights.argmax(1)]
-    # Depth by pair of segments (of person 0, of person 1), whichever person's vertex is inside.
-    deepest = bodies.new_zeros(6, 6)
-    for other in range(2):
-        depth, own = inside.depth[other].to(bodies.dtype), segment
-        hit = segment[faces[inside.face[other], 0]]
-        pairs = (own, hit) if other == 1 else (hit, own)
-        deepest.view(-1).scatter_reduce_(0, pairs[0] * 6 + pairs[1], depth, "amax")
-    if deepest.max() < options.kick_depth:
-        return []
-    a, b = divmod(int(deepest.argmax()), 6)
-    distance = _TORSO_DISTANCE if 0 in (a, b) else _LIMB_DISTANCE
-    members = (segment == a).nonzero()[:, 0], (segment == b).nonzero()[:, 0]
-    starts = []
-    for sign in (1.0, -1.0):
-        target = vertices.clone()
-        for p, rows in enumerate(members):
-            centre = torch.nn.functional.normalize(vertices[0, p, rows].mean(0), dim=0)
-            target[0, p, rows] += (sign if p == 0 else -sign) * distance / 2 * centre
-        starts.append(_led(objective, pose, members, target)[0])
-    return starts
+    depth = inside.depth.to(bodies.dtype).unflatten(0, (-1, 2))  # of body p: of the other person's vertices
+    hit = segment[faces[inside.face, 0]].unflatten(0, (-1, 2))
+    deepest = bodies.new_zeros(len(vertices), _SEGMENTS * _SEGMENTS)
+    deepest.scatter_reduce_(1, hit[:, 0] * _SEGMENTS + segment, depth[:, 0], "amax")
+    deepest.scatter_reduce_(1, segment * _SEGMENTS + hit[:, 1], depth[:, 1], "amax")
+    return deepest.unflatten(1, (_SEGMENTS, _SEGMENTS))
 
 
-def _led(objective: Objective, pose: Pose, members: tuple[Tensor, Tensor], target: Float[Tensor, "1 2 V 3"]) -> Pose:
-    """A few Gauss-Newton steps that bring the two segments to their targets while the other terms hold the rest."""
-    skin, skeleton = objective.body.skin, objective.body.surface.skeleton
+def _spread(segment: Int[Tensor, "V"], which: int) -> Int[Tensor, "led"]:
+    """Vertices all over a segment."""
+    members = (segment == which).nonzero()[:, 0]
+    return members[torch.linspace(0, len(members) - 1, _LED, device=members.device).long()]
+
+
+def _led(objective: Objective, pose: Pose, led: Int[Tensor, "N 2 led"], target: Float[Tensor, "N 2 led 3"]) -> Pose:
+    """A few Gauss-Newton steps that bring the led points to their targets while the other terms hold the rest."""
+    skin = objective.body.skin
     phase = replace(objective.options.schedule[0], shape=False)
+    ones = torch.ones_like(led, dtype=target.dtype)[..., None]
     for _ in range(_STEPS):
         hessian, gradient = objective.evaluate(pose, phase).linearise()
-        frames = skeleton.frames(pose)
+        frames = skin.skeleton.frames(pose)
         vertices, shaped = skin.posed(pose, frames)
-        for p, rows in enumerate(members):
-            few = rows[:: max(1, len(rows) // 40)]
+        jacobian = skin.jacobian(pose, frames, shaped, led[..., None], ones) / _HOLD_SIGMA
+        jacobian[..., BETAS] = 0  # a push moves people, it does not reshape them
+        rows = jacobian.flatten(2, 3)
+        places = vertices.gather(2, led[..., None].expand(*led.shape, 3))
+        residual = ((places - target) / _HOLD_SIGMA).flatten(2)
+        for p in range(2):
             own = slice(p * NUM_PARAMS, (p + 1) * NUM_PARAMS)
-            person, joint = pose[:, p : p + 1], type(frames)(*(f[:, p : p + 1] for f in frames))
-            index = few[None, None, :, None]
-            jacobian = skin.jacobian(
-                person, joint, shaped[:, p : p + 1], index, torch.ones_like(index, dtype=vertices.dtype)
-            )
-            lead = jacobian[0, 0].flatten(0, 1) / _HOLD_SIGMA
-            lead[:, BETAS] = 0  # a push moves people, it does not reshape them
-            residual = ((vertices - target)[0, p, few] / _HOLD_SIGMA).flatten()
-            hessian[0, own, own] += lead.T @ lead
-            gradient[0, own] += lead.T @ residual
-        step = damped_step(System(hessian, gradient), hessian.new_full((1,), _DAMPING))
+            hessian[:, own, own] += rows[:, p].transpose(1, 2) @ rows[:, p]
+            gradient[:, own] += (residual[:, p, None] @ rows[:, p])[:, 0]
+        step = damped_step(System(hessian, gradient), hessian.new_full((len(led),), _DAMPING))
         pose = pose.step(step.unflatten(-1, (2, NUM_PARAMS)))
     return pose

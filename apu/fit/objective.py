@@ -1,6 +1,7 @@
 """The objective of a batch of pairs: its value, and its Gauss-Newton system in the 160 unknowns of a pair."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,10 +75,9 @@ class Objective:
         body: FitBody,
         options: FitOptions,
         further: Sequence[FurtherTerm] = (),
-        pairs: Int[Tensor, "N"] | None = None,
     ):
         self._further = tuple(further)
-        self._pairs = torch.arange(len(problem), device=samples.rest.device) if pairs is None else pairs
+        self._pairs = torch.arange(len(problem), device=samples.rest.device)
         self.problem, self.body, self.options = problem, body, options
         self._samples, self._normals = samples, sample_normals
         self._ranges = joint_ranges(device=samples.rest.device, dtype=samples.rest.dtype)
@@ -85,19 +85,14 @@ class Objective:
         ones = torch.ones(len(self._support), 1)
         self._markers = body.surface.take(self._support[:, None], ones)
         self._marker_index = local
+        self._faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
         self._collider: Collider | None = None
 
     def __getitem__(self, index: Tensor) -> "Objective":
         """The objective of some of the pairs."""
-        return Objective(
-            self.problem[index],
-            self._samples,
-            self._normals,
-            self.body,
-            self.options,
-            self._further,
-            self._pairs[index],
-        )
+        some = copy(self)
+        some.problem, some._pairs, some._collider = self.problem[index], self._pairs[index], None
+        return some
 
     def evaluate(self, pose: Pose, phase: Phase) -> Evaluation:
         """The objective at `pose` (N, P, ...)."""
@@ -222,10 +217,6 @@ class Objective:
             _add_rows(hessian, gradient, rows, term.residual)
 
         return Contribution({"penetration": term.value}, add)
-
-    @property
-    def _faces(self) -> Tensor:
-        return torch.as_tensor(self.body.skin_faces, device=self.body.skin_area.device)
 
     def _prior(self, pose: Pose, phase: Phase) -> Contribution:
         problem, options = self.problem, self.options

@@ -1,6 +1,6 @@
 """Every number of the fit: meaning, unit, default and where it comes from."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from apu.metrics import BORDER, MIN_CONFIDENCE
@@ -34,6 +34,9 @@ SCHEDULE = (
 )
 """Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration rising)."""
 
+REFIT = (replace(SCHEDULE[1], shape=True), *SCHEDULE[3:])
+"""From an earlier fit on: shape free once more, then straight to the interpenetration that was there before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
@@ -44,7 +47,7 @@ class FitOptions:
     synthetic scenes.
 
     Attributes:
-        schedule: phases, coarse to fine.
+        schedule: phases, coarse to fine. refit: those of a warm refit.
         keypoint_sigma: L_J, in 512-units (the person's box scaled to 512, as BUDDI does). Weight: confidence squared.
         min_confidence: keypoints below it are not used.
         border: keypoints nearer to the image border than this share of the image's side are not used: detectors
@@ -61,11 +64,12 @@ class FitOptions:
         transl_sigma: metres from the start along x, y, z (depth is what a start knows least).
         gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.mixture`).
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
-        max_seconds: the best state stands after this time.
+        max_seconds: per pair; the best state stands after this time.
         reprojection_limit: the automatic filter keeps a pair below it, 512-units (APU, section 3.3).
     """
 
     schedule: tuple[Phase, ...] = SCHEDULE
+    refit: tuple[Phase, ...] = REFIT
     keypoint_sigma: float = 8.0
     min_confidence: float = MIN_CONFIDENCE
     border: float = BORDER
@@ -87,12 +91,12 @@ class FitOptions:
     gmm_weight: float = 1.0
     kick_depth: float = 0.005
     kicks: int = 4
-    max_seconds: float = 20.0
+    max_seconds: float = 6.0
     reprojection_limit: float = 20.0
 
     def __post_init__(self) -> None:
-        if not self.schedule:
-            raise ValueError("schedule must have at least one phase")
+        if not (self.schedule and self.refit):
+            raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
         for name in (*sigmas, "max_seconds", "contact_pairs", "reprojection_limit"):
             values = getattr(self, name)

@@ -52,6 +52,18 @@ class Problem:
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
+def check_keypoints(observation: PairObservation, options: FitOptions) -> None:
+    """See that there is something to fit to.
+
+    Raises:
+        FitError: neither person has a usable keypoint.
+    """
+    if not used_confidence(observation, min_confidence=options.min_confidence, border=options.border).any():
+        raise FitError(
+            f"{observation.image}: no keypoint of either person is sure enough to fit to; check the detector's file"
+        )
+
+
 def build_problem(
     observations: Sequence[PairObservation],
     contacts: Sequence[Sequence[Contact]],
@@ -59,21 +71,12 @@ def build_problem(
     body: FitBody,
     options: FitOptions,
 ) -> tuple[Problem, SkinnedPoints, Float[Tensor, "samples 3"]]:
-    """Tensors of a batch, with the contact samples as skinned points and their normals at rest.
-
-    Raises:
-        FitError: neither person of a pair has a usable keypoint.
-    """
+    """Tensors of a batch, with the contact samples as skinned points and their normals at rest."""
     surface = body.surface
     tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=surface.rest.dtype, device=surface.rest.device)  # noqa: E731
     confidence = np.stack(
         [used_confidence(o, min_confidence=options.min_confidence, border=options.border) for o in observations]
     )
-    for observation, row in zip(observations, confidence, strict=True):
-        if not row.any():
-            raise FitError(
-                f"{observation.image}: no keypoint of either person is sure enough to fit to; check the detector's file"
-            )
     units = np.stack([units_512(o, c) for o, c in zip(observations, confidence, strict=True)])
     sigma = np.stack([_pose_sigma(row, options) for row in confidence])
     start = Pose(*(torch.stack([getattr(s, name) for s in starts]) for name in ("rotations", "betas", "transl")))

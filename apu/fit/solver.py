@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from apu.body.skinning import NUM_PARAMS, Pose
@@ -16,16 +16,23 @@ _FIRST_DAMPING = 1e-2
 _LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e5
 _ENOUGH = 1e-3
 """A pair has converged when an accepted step lowers its objective by less than this share, twice in a row."""
+_CROWDED = 0.75
+"""The batch is packed anew once no more than this share of it still moves; packing costs about a step."""
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What an observer sees after each step: the batch's poses and terms, and which pairs still move."""
+    """What an observer sees after each step: the pairs that were still on their way, where they are, and their terms.
+
+    Attributes:
+        index: of the step in its phase. pairs: M of the batch's N pairs. pose, terms, total: theirs.
+    """
 
     index: int
+    pairs: Int[Tensor, "M"]
     pose: Pose
-    terms: dict[str, Float[Tensor, "N"]]
-    moving: Bool[Tensor, "N"]
+    terms: dict[str, Float[Tensor, "M"]]
+    total: Float[Tensor, "M"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +46,34 @@ class Solution:
     pose: Pose
     value: Float[Tensor, "N"]
     converged: Bool[Tensor, "N"]
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Pairs on their way: which they are, where they are, and the system there; one row each."""
+
+    pairs: Int[Tensor, "M"]
+    pose: Pose
+    value: Float[Tensor, "M"]
+    terms: dict[str, Float[Tensor, "M"]]
+    system: System
+    damping: Float[Tensor, "M"]
+    patience: Int[Tensor, "M"]
+
+    @property
+    def moving(self) -> Bool[Tensor, "M"]:
+        return torch.isfinite(self.value) & (self.patience < 2) & (self.damping < _MOST_DAMPING)
+
+    def __getitem__(self, rows: Int[Tensor, "rows"]) -> "_State":
+        return _State(
+            self.pairs[rows],
+            self.pose[rows],
+            self.value[rows],
+            {name: value[rows] for name, value in self.terms.items()},
+            System(*(a[rows] for a in self.system)),
+            self.damping[rows],
+            self.patience[rows],
+        )
 
 
 def minimise(
@@ -58,36 +93,70 @@ def minimise(
         objective: of N pairs. pose: (N, 2, ...). observe: called after every step; may raise to stop.
         deadline: `time.monotonic()` after which the best state is returned.
     """
-    n, device = len(pose.transl), pose.transl.device
-    now = objective.evaluate(pose, phase)
-    value, terms, system = now.total, now.terms, now.linearise()
-    damping = torch.full((n,), _FIRST_DAMPING, dtype=value.dtype, device=device)
-    patience = torch.zeros(n, dtype=torch.long, device=device)
-    moving = torch.isfinite(value)
+    state = _begin(objective, pose, phase)
+    end = Solution(pose, state.value.clone(), torch.zeros_like(state.value, dtype=torch.bool))
     for index in range(phase.steps):
-        trial = pose.step(damped_step(system, damping).unflatten(-1, (2, NUM_PARAMS)))
-        then = objective.evaluate(trial, phase)
-        better = moving & torch.isfinite(then.total) & (then.total < value)
-        gain = torch.where(better, value - then.total, torch.zeros_like(value))
-        patience = torch.where(better, torch.where(gain < _ENOUGH * value.abs(), patience + 1, 0), patience)
-        if better.any():
-            fresh = then.linearise()
-            pose = trial.where(better, pose)
-            value = torch.where(better, then.total, value)
-            terms = {name: torch.where(better, then.terms[name], old) for name, old in terms.items()}
-            system = System(
-                *(
-                    torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-                    for a, b in zip(fresh, system, strict=True)
-                )
-            )
-        damping = torch.where(better, damping / 4, damping * 6).clamp(_LEAST_DAMPING, None)
-        moving = moving & (patience < 2) & (damping < _MOST_DAMPING)
+        state = _step(objective, state, phase)
         if observe is not None:
-            observe(Step(index, pose, terms, moving))
-        if not moving.any() or time.monotonic() > deadline:
+            observe(Step(index, state.pairs, state.pose, state.terms, state.value))
+        moving = state.moving
+        count = int(moving.sum())
+        if count == 0 or time.monotonic() > deadline:
             break
-    return Solution(pose, value, ~moving)
+        if count <= _CROWDED * len(moving):
+            end = _left(end, state)
+            rows = moving.nonzero()[:, 0]
+            objective, state = objective[rows], state[rows]
+    return _left(end, state)
+
+
+def _begin(objective: Objective, pose: Pose, phase: Phase) -> _State:
+    now = objective.evaluate(pose, phase)
+    n, like = len(now.total), now.total
+    return _State(
+        pairs=torch.arange(n, device=like.device),
+        pose=pose,
+        value=now.total,
+        terms=now.terms,
+        system=now.linearise(),
+        damping=torch.full_like(like, _FIRST_DAMPING),
+        patience=torch.zeros(n, dtype=torch.long, device=like.device),
+    )
+
+
+def _step(objective: Objective, state: _State, phase: Phase) -> _State:
+    """One step of every pair: taken where it helps, refused and damped more where it does not."""
+    trial = state.pose.step(damped_step(state.system, state.damping).unflatten(-1, (2, NUM_PARAMS)))
+    then = objective.evaluate(trial, phase)
+    better = state.moving & torch.isfinite(then.total) & (then.total < state.value)
+    slow = state.value - then.total < _ENOUGH * state.value.abs()
+    patience = torch.where(better, torch.where(slow, state.patience + 1, 0), state.patience)
+    damping = torch.where(better, state.damping / 4, state.damping * 6).clamp(_LEAST_DAMPING, None)
+    state = replace(state, damping=damping, patience=patience)
+    if not better.any():
+        return state
+    fresh = then.linearise()
+    return replace(
+        state,
+        pose=trial.where(better, state.pose),
+        value=torch.where(better, then.total, state.value),
+        terms={name: torch.where(better, then.terms[name], old) for name, old in state.terms.items()},
+        system=System(
+            *(
+                torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+                for a, b in zip(fresh, state.system, strict=True)
+            )
+        ),
+    )
+
+
+def _left(end: Solution, state: _State) -> Solution:
+    """What the pairs of `state` have reached, written into the whole batch's."""
+    return Solution(
+        end.pose.put(state.pairs, state.pose),
+        end.value.index_copy(0, state.pairs, state.value),
+        end.converged.index_copy(0, state.pairs, ~state.moving),
+    )
 
 
 def damped_step(system: System, damping: Float[Tensor, "N"]) -> Float[Tensor, "N 160"]:

@@ -1,21 +1,27 @@
-"""Unite: fit two bodies to keypoints, contacts and each other (APU, section 3.3), coarse to fine, with restarts."""
+"""Unite: fit two bodies to keypoints, contacts and each other (APU, section 3.3), coarse to fine, with restarts.
+
+One program for one pair and for a thousand: pairs are rows of one batch and leave it as they converge; restarts are
+further rows, and each pair keeps its lowest objective.
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, stack
 from apu.errors import FitError
 from apu.fit.kicks import kicked_starts
-from apu.fit.objective import Objective
-from apu.fit.options import FitOptions
-from apu.fit.problem import build_problem
+from apu.fit.objective import Evaluation, Objective
+from apu.fit.options import FitOptions, Phase
+from apu.fit.problem import build_problem, check_keypoints
 from apu.fit.proxy import FitBody, fit_body
 from apu.fit.solver import Step, minimise
 from apu.fit.start import initial_pose
@@ -30,20 +36,27 @@ class FitCancelled(FitError):
     """The person who started the fit stopped it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FitProgress:
     """A fit on its way.
 
     Attributes:
-        stage: 1 (shape free) or 2 (shape held, interpenetration in full). step: steps taken so far.
-        fraction: of the work, 0 to 1; an estimate that never goes back. params: the state now. terms: the objective.
+        pair: which of the batch. stage: 1 (shape free) or 2 (shape held, interpenetration in full).
+        step: steps taken so far. fraction: of the work, 0 to 1; an estimate that never goes back.
+        pose: the state now, as the fit has it. terms: the objective.
     """
 
+    pair: int
     stage: int
     step: int
     fraction: float
-    params: BodyParams
+    pose: Pose
     terms: dict[str, float]
+
+    @cached_property
+    def params(self) -> BodyParams:
+        """The state as parameters; made when somebody asks."""
+        return self.pose.params()
 
 
 def fit_pair(
@@ -52,6 +65,7 @@ def fit_pair(
     body: BodyModel,
     *,
     options: FitOptions | None = None,
+    start: BodyParams | None = None,
     seed: int = 0,
     progress: Callable[[FitProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -61,26 +75,99 @@ def fit_pair(
     Args:
         observation: keypoints, camera and first guess. contacts: with their weights W, people in that order.
         body: the model to fit; the fit runs on its device. options: None for the defaults.
+        start: a fit of the same pair under other contacts, to go on from (a warm refit).
         seed: kept with the result; the fit itself draws no random numbers.
         progress: called after every step. cancelled: asked after every step.
 
     Raises:
         FitError: no usable keypoint, or nothing finite came out. FitCancelled: `cancelled` said so.
     """
-    began = time.monotonic()
-    options = options or FitOptions()
-    prepared = fit_body(body)
-    start = initial_pose(observation, prepared)
-    watch = _Watch(options, progress, cancelled)
-    objective = Objective(*build_problem([observation], [contacts], [start], prepared, options), prepared, options)
-    deadline = began + options.max_seconds
-    poses, values = _anneal(objective, stack([start]), options, watch, deadline)
-    best, kicks = _restart(objective, poses[0], float(values[0]), options, watch, deadline)
-    watch.conclude(objective.evaluate(stack([best]), options.schedule[-1]).terms)
-    return _result(
-        observation, tuple(contacts), body, prepared, best.params(), start.params(), options=options, watch=watch,
-        stop=watch.stop(deadline, kicks), seconds=time.monotonic() - began, seed=seed,
+    (result,) = fit_pairs(
+        [observation], [contacts], body, options=options, starts=None if start is None else [start], seed=seed,
+        progress=progress, cancelled=cancelled,
     )  # fmt: skip
+    if isinstance(result, FitError):
+        raise result
+    return result
+
+
+def fit_pairs(
+    observations: Sequence[PairObservation],
+    contacts: Sequence[Sequence[Contact]],
+    body: BodyModel,
+    *,
+    options: FitOptions | None = None,
+    starts: Sequence[BodyParams] | None = None,
+    seed: int = 0,
+    progress: Callable[[FitProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[FitResult | FitError]:
+    """Fit many pairs as one batch; a pair that cannot be fitted gives its reason in its place.
+
+    Args:
+        observations, contacts, starts: one per pair; otherwise as for `fit_pair`.
+        options: `max_seconds` counts per pair: a batch of N may take N times as long.
+
+    Raises:
+        FitCancelled: `cancelled` said so.
+    """
+    with _one_thread(body.device):
+        return _fit_pairs(observations, contacts, body, options or FitOptions(), starts, seed, progress, cancelled)
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """A fit's matrices are too small for more CPU threads, and sums added up in one order make the same fit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if device.type == "cpu" else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fit_pairs(
+    observations: Sequence[PairObservation],
+    contacts: Sequence[Sequence[Contact]],
+    body: BodyModel,
+    options: FitOptions,
+    starts: Sequence[BodyParams] | None,
+    seed: int,
+    progress: Callable[[FitProgress], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> list[FitResult | FitError]:
+    began, prepared = time.monotonic(), fit_body(body)
+    guesses: dict[int, Pose] = {}
+    outcomes: list[FitResult | FitError | None] = [None] * len(observations)
+    for pair, observation in enumerate(observations):
+        try:
+            check_keypoints(observation, options)
+            guesses[pair] = initial_pose(observation, prepared)
+        except FitError as error:
+            outcomes[pair] = error
+    if guesses:
+        problem = build_problem(
+            [observations[i] for i in guesses],
+            [contacts[i] for i in guesses],
+            list(guesses.values()),
+            prepared,
+            options,
+        )
+        begin = [_begin(guess, starts and starts[i], body) for i, guess in guesses.items()]
+        watch = _Watch(list(guesses), progress, cancelled, deadline=began + options.max_seconds * len(observations))
+        phases = options.schedule if starts is None else options.refit
+        poses = _solve(Objective(*problem, prepared, options), stack(begin), phases, watch)
+        seconds = (time.monotonic() - began) / len(observations)
+        for row, (pair, guess) in enumerate(guesses.items()):
+            outcomes[pair] = _result(
+                observations[pair], tuple(contacts[pair]), body, prepared, poses[row].params(), guess.params(),
+                options=options, watch=watch, row=row, seconds=seconds, seed=seed,
+            )  # fmt: skip
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _begin(guess: Pose, start: BodyParams | None, body: BodyModel) -> Pose:
+    return guess if start is None else Pose.of(start, device=body.device, dtype=body.dtype)
 
 
 def lies_closer_exchanged(
@@ -105,93 +192,140 @@ def lies_closer_exchanged(
     return bool(loss[1] < loss[0])
 
 
+def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_Watch") -> Pose:
+    """Anneal every pair; where limbs have locked through each other, start again with them pushed apart."""
+    rows = torch.arange(len(begin.transl), device=begin.transl.device)
+    pose, value = _anneal(objective, begin, phases, watch, rows)
+    options, waiting = objective.options, rows
+    for _ in range(options.kicks if len(phases) > 1 else 0):
+        if watch.late:
+            break
+        locked, starts = kicked_starts(objective[waiting], pose[waiting], options)
+        if not len(locked):
+            break
+        locked = waiting[locked]
+        poses, values = _anneal(objective[locked], starts, phases[1:], watch, locked)
+        # The two starts of a pair follow each other.
+        lowest, which = torch.nan_to_num(values, nan=torch.inf).unflatten(0, (-1, 2)).min(1)
+        locked, best = locked[::2], which + 2 * torch.arange(len(which), device=which.device)
+        gained = lowest < value[locked] * (1 - _BETTER)
+        waiting = locked[gained]
+        pose = pose.put(waiting, poses[best[gained]])
+        value = value.index_copy(0, waiting, lowest[gained])
+        watch.restarted(waiting)
+        if not len(waiting):
+            break
+    watch.conclude(objective.evaluate(pose, phases[-1]), rows)
+    return pose
+
+
 def _anneal(
-    objective: Objective, pose: Pose, options: FitOptions, watch: "_Watch", deadline: float, *, first: int = 0
+    objective: Objective, pose: Pose, phases: Sequence[Phase], watch: "_Watch", rows: Int[Tensor, "N"]
 ) -> tuple[Pose, Float[Tensor, "N"]]:
-    """Run the schedule from phase `first` on; the poses and their final objectives."""
-    values = pose.transl.new_full((len(pose.transl),), torch.nan)
-    for index in range(first, len(options.schedule)):
-        watch.enter(index)
-        solution = minimise(objective, pose, options.schedule[index], observe=watch, deadline=deadline)
-        pose, values = solution.pose, solution.value
-        watch.converged = bool(solution.converged.all())
-    return pose, values
-
-
-def _restart(
-    objective: Objective, pose: Pose, value: float, options: FitOptions, watch: "_Watch", deadline: float
-) -> tuple[Pose, int]:
-    """Where limbs have locked through each other, start again with them pushed apart; keep the lowest objective."""
-    for taken in range(options.kicks if len(options.schedule) > 1 else 0):
-        starts = kicked_starts(objective, stack([pose]), options)
-        if not starts or time.monotonic() > deadline:
-            return pose, taken
-        several = objective[torch.zeros(len(starts), dtype=torch.long, device=pose.transl.device)]
-        poses, values = _anneal(several, stack(starts), options, watch, deadline, first=1)
-        best = int(torch.nan_to_num(values, nan=torch.inf).argmin())
-        if not values[best] < value * (1 - _BETTER):
-            return pose, taken
-        pose, value = poses[best], float(values[best])
-    return pose, options.kicks
+    """Run the phases; the poses and their final objectives."""
+    value = pose.transl.new_full((len(rows),), torch.nan)
+    for k, phase in enumerate(phases):
+        watch.enter(phase, rows, done=k / len(phases))
+        solution = minimise(objective, pose, phase, observe=watch, deadline=watch.deadline)
+        pose, value = solution.pose, solution.value
+    watch.ended(rows, solution.converged)
+    return pose, value
 
 
 class _Watch:
-    """Collects the terms of every step, tells the caller, and stops the solver when the caller asks for it."""
+    """Notes the terms of every step, tells the caller, and stops the solver when the caller asks for it."""
 
     def __init__(
-        self, options: FitOptions, progress: Callable[[FitProgress], None] | None, cancelled: Callable[[], bool] | None
+        self,
+        pairs: Sequence[int],
+        progress: Callable[[FitProgress], None] | None,
+        cancelled: Callable[[], bool] | None,
+        *,
+        deadline: float,
     ):
-        self._progress, self._cancelled = progress, cancelled
-        self._schedule = options.schedule
-        self._phase, self.steps, self._fraction = 0, 0, 0.0
-        self.converged = False
-        self.terms: dict[str, list[float]] = {}
+        self.deadline = deadline
+        self._pairs, self._progress, self._cancelled = pairs, progress, cancelled
+        self._phase: Phase
+        self._rows = torch.zeros(0, dtype=torch.long)
+        self._done, self._fraction = 0.0, [0.0] * len(pairs)
+        self._steps: list[tuple[Tensor, Tensor, dict[str, Tensor]]] = []
+        self._kicks, self._converged = [0] * len(pairs), [False] * len(pairs)
 
-    def enter(self, phase: int) -> None:
-        self._phase = phase
+    @property
+    def late(self) -> bool:
+        """The time is over."""
+        return time.monotonic() > self.deadline
+
+    def enter(self, phase: Phase, rows: Int[Tensor, "N"], *, done: float) -> None:
+        """A phase begins: of which pairs, and how much of the work was done before."""
+        self._phase, self._rows, self._done = phase, rows, done
 
     def __call__(self, step: Step) -> None:
-        self.steps += 1
-        now = {name: float(value[0]) for name, value in step.terms.items()}
-        # Every term has one value per step, so that the curves share their axis.
-        for name in now.keys() - self.terms.keys():
-            self.terms[name] = [0.0] * (self.steps - 1)
-        for name, values in self.terms.items():
-            values.append(now.get(name, 0.0))
+        rows = self._rows[step.pairs]
+        self._steps.append((rows, step.total, step.terms))
         if self._cancelled is not None and self._cancelled():
             raise FitCancelled("the fit was cancelled")
         if self._progress is not None:
-            planned = sum(phase.steps for phase in self._schedule)
-            done = sum(phase.steps for phase in self._schedule[: self._phase]) + step.index + 1
-            self._fraction = max(self._fraction, 0.9 * done / planned)
-            stage = 1 if self._schedule[self._phase].shape else 2
-            self._progress(
-                FitProgress(
-                    stage=stage, step=self.steps, fraction=self._fraction, params=step.pose[0].params(), terms=now
-                )
+            for row in rows.unique().tolist():
+                mine = (rows == row).nonzero()[:, 0]
+                self._tell(row, mine[step.total[mine].argmin()], step, self._progress)
+
+    def _tell(self, row: int, best: Tensor, step: Step, progress: Callable[[FitProgress], None]) -> None:
+        done = 0.9 * (self._done + (1 - self._done) * 0.5 * (step.index + 1) / self._phase.steps)
+        self._fraction[row] = max(self._fraction[row], done)
+        progress(
+            FitProgress(
+                pair=self._pairs[row], stage=1 if self._phase.shape else 2, step=len(self._steps),
+                fraction=self._fraction[row], pose=step.pose[best],
+                terms={name: float(value[best]) for name, value in step.terms.items()},
             )
+        )  # fmt: skip
 
-    def conclude(self, terms: dict[str, Float[Tensor, "1"]]) -> None:
-        """The terms of the state that stands come last, whichever restart ended last."""
-        for name, values in self.terms.items():
-            values.append(float(terms[name][0]) if name in terms else 0.0)
+    def restarted(self, rows: Int[Tensor, "N"]) -> None:
+        """These pairs took the outcome of a restart."""
+        for row in rows.tolist():
+            self._kicks[row] += 1
 
-    def stop(self, deadline: float, kicks: int) -> str:
-        reason = "time" if time.monotonic() > deadline else "converged" if self.converged else "steps"
-        return f"{reason}, {kicks} restarts" if kicks else reason
+    def ended(self, rows: Int[Tensor, "N"], converged: Bool[Tensor, "N"]) -> None:
+        """The last phase of these pairs stopped."""
+        for row, by_itself in zip(rows.tolist(), converged.tolist(), strict=True):
+            self._converged[row] = by_itself
+
+    def conclude(self, evaluation: Evaluation, rows: Int[Tensor, "N"]) -> None:
+        """The terms of the states that stand come last, whichever restart ended last."""
+        self._steps.append((rows, evaluation.total, evaluation.terms))
+
+    def history(self, row: int) -> dict[str, list[float]]:
+        """A pair's terms, one value per step in which it moved: those of its leading row; last those of the result."""
+        names = list(dict.fromkeys(name for *_, terms in self._steps for name in terms))
+        history: dict[str, list[float]] = {name: [] for name in names}
+        for rows, total, terms in self._steps:
+            mine = (rows == row).nonzero()[:, 0]
+            if len(mine):
+                best = mine[total[mine].argmin()]
+                # Every term has one value per step, so that the curves share their axis.
+                for name in names:
+                    history[name].append(float(terms[name][best]) if name in terms else 0.0)
+        return history
+
+    def stop(self, row: int) -> str:
+        """Why a pair's fit ended."""
+        reason = "time" if self.late else "converged" if self._converged[row] else "steps"
+        return f"{reason}, {self._kicks[row]} restarts" if self._kicks[row] else reason
 
 
 def _result(
     observation: PairObservation, contacts: tuple[Contact, ...], body: BodyModel, prepared: FitBody, params: BodyParams,
-    start: BodyParams, *, options: FitOptions, watch: _Watch, stop: str, seconds: float, seed: int,
-) -> FitResult:  # fmt: skip
+    start: BodyParams, *, options: FitOptions, watch: _Watch, row: int, seconds: float, seed: int,
+) -> FitResult | FitError:  # fmt: skip
     if not params.finite:
-        raise FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
+        return FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
     vertices = body.forward(params).vertices
     error_512, error_px = reprojection_error(
         body.keypoints(params), observation, min_confidence=options.min_confidence, border=options.border
     )
     deepest, mean = penetration_depth(vertices, body.skin_faces)
+    terms = watch.history(row)
     return FitResult(
         params=params,
         start=start,
@@ -203,10 +337,10 @@ def _result(
         max_penetration_m=deepest,
         mean_penetration_m=mean,
         kept=bool(np.all(error_512 < options.reprojection_limit)),
-        terms=watch.terms,
-        stop=stop,
+        terms=terms,
+        stop=watch.stop(row),
         seconds=seconds,
-        iterations=watch.steps,
+        iterations=max(map(len, terms.values())) - 1,
         device=str(body.device),
         body=body.name,
         seed=seed,
