@@ -113,7 +113,16 @@ def varied(recipe: Recipe, rng: np.random.Generator, variation: Variation = VARI
     people = [_varied_person(person, rng, variation) for person in recipe.people]
     # Who is larger needs more room.
     grown = sum(_size(person) for person in people) / sum(_size(person) for person in recipe.people)
-    people = [p.model_copy(update={"place": (p.place[0] * grown, p.place[1] * grown)}) for p in people]
+    people = [
+        p.model_copy(
+            update={
+                "place": (p.place[0] * grown, p.place[1] * grown),
+                "above": p.above * _size(people[1 - i]) / _size(recipe.people[1 - i]),
+                "rests": {part: height * _size(p) / _size(recipe.people[i]) for part, height in p.rests.items()},
+            }
+        )
+        for i, p in enumerate(people)
+    ]
     drawn = recipe.model_copy(update={"people": tuple(people), "turn": 0.0})
     return drawn.mirrored if rng.random() < 0.5 else drawn
 
@@ -132,6 +141,7 @@ def _varied_person(person: Person, rng: np.random.Generator, variation: Variatio
             "shape": tuple(shape.tolist()),
             "child": rng.uniform(*person.children),
             "place": tuple((np.array(person.place) + variation.place * rng.standard_normal(2)).tolist()),
+            "tilt": tuple((np.array(person.tilt) + variation.idle * rng.standard_normal(2)).tolist()),
             "facing": person.facing + variation.facing * rng.standard_normal(),
             "pose": pose,
         }

@@ -53,9 +53,10 @@ class Person(_Strict):
 
     Attributes:
         words: a description as a model would give it.
-        shape: the first betas, standard deviations; the first is mostly height. child: adult (0) to infant (1); children: from what to what
-            it may be drawn.
+        shape: the first betas, standard deviations; the first is mostly height. child: adult (0) to infant (1).
+        children: the range of ages for drawn scenes.
         place: x and z on the floor. facing: degrees. pose: see `apu.synth.pose.VOCABULARY`.
+        tilt: of the whole body forwards and to its own left, degrees.
         rests: parts that lie on something and its height above the floor, metres; feet stand flat.
         above: height of the lowest point of somebody who is carried, metres.
     """
@@ -66,6 +67,7 @@ class Person(_Strict):
     children: tuple[_Share, _Share] = (0.0, 0.0)
     place: tuple[float, float]
     facing: float
+    tilt: tuple[float, float] = (0.0, 0.0)
     above: float = Field(default=0.0, ge=0)
     rests: Mapping[str, float] = {"left foot": 0.0, "right foot": 0.0}
     pose: Mapping[str, Mapping[str, float]] = {}
@@ -78,6 +80,7 @@ class Person(_Strict):
             update={
                 "place": (-self.place[0], self.place[1]),
                 "facing": -self.facing,
+                "tilt": (self.tilt[0], -self.tilt[1]),
                 "rests": {_other_side(words): height for words, height in self.rests.items()},
                 "pose": mirrored(self.pose),
             }
@@ -91,6 +94,7 @@ class Recipe(_Strict):
         name: of the files. interaction, orientation: as a model would put them.
         turn: of the whole scene about the origin, degrees, like facing.
         contacts: pairs of parts, e.g. ``["left hand", "right back"]``; all of them are true in the solved scene.
+        laid: hands that touch are laid on with the palm; otherwise any point of them touches.
         distance: from the camera to the origin, metres. eye: the camera's height above the floor, metres.
     """
 
@@ -99,6 +103,7 @@ class Recipe(_Strict):
     orientation: str
     people: tuple[Person, Person]
     contacts: tuple[tuple[str, str], ...]
+    laid: bool = True
     turn: float = 0.0
     distance: float = Field(default=2.7, gt=1)
     eye: float = Field(default=0.95, gt=0)
@@ -164,7 +169,7 @@ def load_classes() -> Mapping[str, Recipe]:
 def start(recipe: Recipe, body: BodyModel) -> BodyParams:
     """The people as the recipe words them: pelvis over its place, lowest point on the floor, camera's frame."""
     scene = Rotation.from_euler("y", recipe.turn, degrees=True)
-    turns = [CAMERA_AXES * scene * Rotation.from_euler("y", p.facing, degrees=True) for p in recipe.people]
+    turns = [CAMERA_AXES * scene * _upright(p) for p in recipe.people]
     betas = np.zeros((2, NUM_BETAS), np.float32)
     for row, person in zip(betas, recipe.people, strict=True):
         row[: len(person.shape)] = person.shape
@@ -183,3 +188,9 @@ def start(recipe: Recipe, body: BodyModel) -> BodyParams:
         [place[:, 0] - pelvis[:, 0], recipe.eye - above - lowest, recipe.distance - place[:, 2] - pelvis[:, 2]]
     )
     return replace(params, transl=transl.astype(np.float32))
+
+
+def _upright(person: Person) -> Rotation:
+    """How the whole body is turned on the floor: tilted, then facing."""
+    forwards, leftwards = person.tilt
+    return Rotation.from_euler("YXZ", [person.facing, forwards, -leftwards], degrees=True)

@@ -1,6 +1,7 @@
 """A contact sheet of the shipped scenes: ``python -m apu.synth.sheet OUT.png [SCENE ...]``."""
 
-import sys
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,11 @@ from jaxtyping import UInt8
 
 from apu.body.model import BodyModel, load_body
 from apu.render import view
+from apu.fit.proxy import fit_body
+from apu.synth.draw import draw_scenes
 from apu.synth.paint import photograph
-from apu.synth.scene import Scene, load_scenes
+from apu.synth.recipe import load_classes
+from apu.synth.scene import Scene
 
 _TILE = 240
 
@@ -33,11 +37,16 @@ def _strip(scene: Scene, body: BodyModel) -> UInt8[np.ndarray, "height width 3"]
     return strip
 
 
-def main(out: Path, names: list[str]) -> None:
-    """Write the sheet of all scenes, or of the named ones."""
-    picture = sheet(load_scenes(names or None), load_body())
-    PIL.Image.fromarray(picture).quantize(256, kmeans=2).save(out, optimize=True)
+def main(out: Path, names: Sequence[str], seeds: int) -> None:
+    """Write a sheet of drawn scenes of all classes, or of the named ones."""
+    body = load_body()
+    scenes = list(draw_scenes(names or tuple(load_classes()), range(seeds), fit_body(body)))
+    PIL.Image.fromarray(sheet(scenes, body, columns=seeds)).quantize(256, kmeans=2).save(out, optimize=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("out", type=Path, metavar="OUT.png")
+    parser.add_argument("names", nargs="*", metavar="CLASS")
+    parser.add_argument("--seeds", type=int, default=2)
+    main(**vars(parser.parse_args()))

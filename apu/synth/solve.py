@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -30,11 +31,11 @@ from apu.synth.recipe import Recipe, load_recipes, part, start
 from apu.types import BODY_25, SMPL_JOINTS, BodyParams, BodyPart, Side
 
 OPTIONS = FitOptions(
-    schedule=(
-        Phase(keypoint_scale=1.0, contact_temperature=0.06, penetration=0.1, shape=False, steps=10),
-        Phase(keypoint_scale=1.0, contact_temperature=0.03, penetration=0.3, shape=False, steps=12),
-        Phase(keypoint_scale=1.0, contact_temperature=0.02, penetration=0.6, shape=False, steps=12),
-        Phase(keypoint_scale=1.0, contact_temperature=0.01, penetration=1.0, shape=False, steps=40),
+    schedule=tuple(
+        Phase(keypoint_scale=1.0, contact_temperature=temperature, penetration=penetration, shape=False, steps=steps)
+        for temperature, penetration, steps in (
+            (0.06, 0.1, 8), (0.03, 0.3, 8), (0.02, 0.6, 8), (0.01, 1.0, 12), (0.01, 1.0, 10),
+        )
     ),
     contact_sigma=0.003,
     contact_pairs=6,
@@ -45,8 +46,10 @@ OPTIONS = FitOptions(
     transl_sigma=(0.12, 0.3, 0.12),
 )
 """Coarse to fine; the sigmas say what is wanted of a scene, not what is known of a photograph."""
-FIRST_GAPS = (0.03, 0.012, 0.006, 0.003)
+FIRST_GAPS = (0.03, 0.012, 0.006, 0.003, 0.003)
 """What one unit of a contact's gap is worth in each phase, metres, lest parts rush through a body."""
+LOCKED = 40.0
+"""Penetration, as the objective counts it, beyond which parts have locked through each other for good."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,20 +84,26 @@ _HULL = 96
 def solve(recipe: Recipe, body: FitBody, *, options: FitOptions = OPTIONS, wants: Wants = WANTS) -> BodyParams:
     """The recipe's people in contact, camera's frame; fingers stay relaxed.
 
-    It does what it can: `apu.synth.check.flaws` says whether that was enough.
+    It does what it can, and stops early where people are locked in each other: `apu.synth.check.flaws` says whether
+    that was enough.
     """
     like = body.surface.rest
     begin = Pose.of(start(recipe, body.model), device=like.device, dtype=like.dtype)
     touch = _touching(recipe, body)
     problem = _problem(recipe, begin, touch, wants)
     further = [_Rests(recipe, body, wants)]
-    if len(touch.palms.owner):
+    if recipe.laid and len(touch.palms.owner):
         further.append(_Laid(touch, wants))
     pose = stack([begin])
-    for phase, gap in zip(options.schedule, FIRST_GAPS, strict=True):
+    for index, (phase, gap) in enumerate(zip(options.schedule, FIRST_GAPS, strict=True)):
         wanted = replace(problem, contact_weight=problem.contact_weight * (options.contact_sigma / gap) ** 2)
-        objective = Objective(wanted, touch.points, touch.normals, _blind(body), options, further)
+        coarse = phase is not options.schedule[-1]
+        colliding = _blind(body) if coarse else _fine(body)
+        objective = Objective(wanted, touch.points, touch.normals, colliding, options, further)
         pose = minimise(objective, pose, phase).pose
+        inside = objective.evaluate(pose, phase).terms["penetration"] / phase.penetration
+        if index and coarse and inside > LOCKED:
+            break
     return pose[0].params()
 
 
@@ -103,6 +112,17 @@ def _blind(body: FitBody) -> FitBody:
     """The body with one vertex for every keypoint, of which none is observed."""
     index = body.keypoint_index[:, :1]
     return replace(body, keypoint_index=index, keypoint_weight=torch.ones_like(body.keypoint_weight[:, :1]))
+
+
+@lru_cache(maxsize=4)
+def _fine(body: FitBody) -> FitBody:
+    """The blind body with its whole skin for collisions: the coarse one has no fingers to speak of."""
+    used, faces = np.unique(body.model.skin_faces, return_inverse=True)
+    skin = body.surface.take(used[:, None], np.ones((len(used), 1)))
+    mesh = trimesh.Trimesh(skin.rest.cpu().numpy(), faces := faces.reshape(-1, 3), process=False)
+    area = np.bincount(faces.ravel(), np.repeat(mesh.area_faces / 3, 3))
+    area = torch.as_tensor(area / area.mean(), dtype=skin.rest.dtype, device=skin.rest.device)
+    return replace(_blind(body), skin=skin, skin_faces=faces, skin_area=area)
 
 
 class _Palms(NamedTuple):
@@ -125,7 +145,7 @@ class _Touching:
 
 def _touching(recipe: Recipe, body: FitBody) -> _Touching:
     contacts = [contact.parts for contact in recipe.true_contacts]
-    samples = np.array([[_inner(body, parts[person]) for parts in contacts] for person in range(2)])
+    samples = np.array([[_surface(body, parts[person], recipe.laid) for parts in contacts] for person in range(2)])
     used, index = np.unique(samples, return_inverse=True)
     index = torch.as_tensor(index.reshape(samples.shape), device=body.surface.rest.device)
     hands = [(person, c) for c, parts in enumerate(contacts) for person in range(2) if parts[person].name == "hand"]
@@ -139,9 +159,9 @@ def _touching(recipe: Recipe, body: FitBody) -> _Touching:
 
 
 @lru_cache(maxsize=256)
-def _inner(body: FitBody, of: BodyPart) -> Int[np.ndarray, "samples"]:
-    """A part's samples, evenly spread from the first on; of a hand those on the palm's side."""
-    if of.name != "hand":
+def _surface(body: FitBody, of: BodyPart, laid: bool) -> Int[np.ndarray, "samples"]:
+    """A part's samples, evenly spread from the first on; of a hand that is laid on those on the palm's side."""
+    if of.name != "hand" or not laid:
         return body.samples(of)
     vertices = body.regions.part_vertices(of)
     vertices = vertices[body.normals[vertices, 1].cpu().numpy() < -0.3]  # at rest the palms look down
