@@ -73,7 +73,7 @@ def fit_adam(
     """Fit one pair by Adam, from the engine's start through the engine's phases.
 
     Raises:
-        FitError: as `apu.fit.fit_pair`.
+        FitError: a person has neither a mesh nor enough keypoints to place one.
     """
     options, adam, prepared = options or FitOptions(), adam or AdamOptions(), fit_body(body)
     start = initial_pose(observation, prepared)
