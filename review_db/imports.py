@@ -215,7 +215,7 @@ class _Import:
         image = values.get("image")
         name = image.get("name") if isinstance(image, dict) else None
         where = f"row {row} (pair {values.get('id')!r:.20}, {name!r:.80})"
-        return StoreError(f"{self._manifest.path}: {where} cannot be taken over, and nothing was: {reason}")
+        return StoreError(f"{self._manifest.path}: {where} cannot be taken over, and nothing was: {reason[:500]}")
 
     def _take(self, connection: sqlite3.Connection, row: _Row, values: Mapping[str, Any]) -> None:
         image = self._image(connection, row.image)
