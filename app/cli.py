@@ -18,6 +18,7 @@ from rich.table import Table
 
 from app.commands import data
 from app.commands.bench import app as bench_app
+from app.commands.bench_store import bench_store
 from app.commands.shared import AsJson, Body, Device, WorkspaceAt
 from apu.errors import ApuError, InputError
 from review_db import Workspace
@@ -34,6 +35,7 @@ app = typer.Typer(
 body_app = typer.Typer(no_args_is_help=True, help="The licence-free body.")
 app.add_typer(body_app, name="body")
 app.add_typer(bench_app, name="bench")
+bench_app.command("store")(bench_store)
 
 _stderr = Console(stderr=True, highlight=False)
 

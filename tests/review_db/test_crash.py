@@ -6,52 +6,26 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from apu.errors import ConflictError, StoreError
 from apu.types import Decision, Verdict
 from review_db import Drop, SetNote, Workspace, database
+from review_db.bench.crash import kill_during_saves
+from review_db.check import check
 from review_db.database import sqlite3
 from review_db.edits import rebuild
 from review_db.sheets import as_history, load_answers, load_history, load_sheet
 
 ROUNDS = int(os.environ.get("APU_CRASH_ROUNDS", "10"))
-
-SAVE = """
-import os, sys
-from pathlib import Path
-from apu.types import Decision, Verdict
-from review_db import SetNote, Workspace
-
-def save():
-    workspace, pair = Workspace.open(Path(sys.argv[1])), int(sys.argv[2])
-    fit = workspace.fit(workspace.pair(pair).fits[0].id)
-    while True:
-        revision = workspace.pair(pair).sheet.revision
-        sheet = workspace.edit_contacts(pair, SetNote(text=f"{revision}"), curator="ada", revision=revision)
-        print("edit", sheet.revision, flush=True)
-        print("fit", workspace.add_fit(pair, fit, revision=sheet.revision), flush=True)
-        sheet = workspace.decide(pair, Decision(verdict=Verdict.FLAG, curator="ada"), revision=sheet.revision)
-        print("edit", sheet.revision, flush=True)
-
-for _ in sys.stdin:
-    child = os.fork()
-    if not child:
-        save()
-    print("child", child, flush=True)
-    os.waitpid(child, 0)
-    print("killed", child, flush=True)
-"""
 
 
 def check_whole(workspace: Workspace) -> None:
@@ -70,45 +44,19 @@ def test_kill_9_during_saves_loses_no_acknowledged_edit(workspace, add_pairs, to
     pairs = add_pairs(2)
     for pair in pairs:
         workspace.add_fit(pair, toys.fit(), revision=1)
-    chance = np.random.default_rng(0)
-    acknowledged: dict[int, set[tuple[str, int]]] = {pair: set() for pair in pairs}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    savers = {
-        pair: subprocess.Popen([sys.executable, "-c", SAVE, str(workspace.path), str(pair)], **pipes) for pair in pairs
-    }
-    for _ in range(ROUNDS):
-        for saver in savers.values():
-            saver.stdin.write("go\n")
-            saver.stdin.flush()
-        for pair, saver in savers.items():
-            acknowledged[pair] |= saves_until_killed(saver, after_s=chance.uniform(0.0, 0.05))
-    for saver in savers.values():
-        saver.communicate(timeout=60)
+    crashes = kill_during_saves(workspace, pairs, ROUNDS)
+    assert crashes.acknowledged >= 2 * ROUNDS
+    assert crashes.lost == 0
     check_whole(workspace)
-    for pair, acks in acknowledged.items():
-        record = workspace.pair(pair)
-        stored = {("edit", entry.revision) for entry in record.history} | {("fit", fit.id) for fit in record.fits}
-        assert len(acks) >= ROUNDS
-        assert acks <= stored
+    assert check(workspace).ok
 
 
-def saves_until_killed(saver: subprocess.Popen, *, after_s: float) -> set[tuple[str, int]]:
-    """Let the child save at least once, kill it at a random moment, and give what it had acknowledged."""
-    acknowledged, child = set(), 0
-    while not (child and acknowledged):
-        word, number = saver.stdout.readline().split()
-        if word == "child":
-            child = int(number)
-        else:
-            acknowledged.add((word, int(number)))
-    time.sleep(after_s)
-    os.kill(child, signal.SIGKILL)
-    for line in saver.stdout:
-        word, number = line.split()
-        if word == "killed":
-            return acknowledged
-        acknowledged.add((word, int(number)))
-    raise AssertionError("the saver died")
+def test_a_lost_save_would_be_noticed(workspace, add_pairs, toys, monkeypatch) -> None:
+    (pair,) = add_pairs(1)
+    workspace.add_fit(pair, toys.fit(), revision=1)
+    whole = workspace.pair
+    monkeypatch.setattr(workspace, "pair", lambda pair: replace(whole(pair), history=whole(pair).history[:-1]))
+    assert kill_during_saves(workspace, [pair], 1).lost == 1
 
 
 class Failing(database._Connection):
