@@ -55,17 +55,17 @@ def find_image(workspace: "Workspace", image: str) -> tuple[str, tuple[int, ...]
         InputError: there is none, or several have this name.
     """
     with workspace.database.read() as connection:
-        wanted = "SELECT id, sha256 FROM images WHERE sha256 = ?1 OR name = ?1 ORDER BY sha256 <> ?1"
+        wanted = "SELECT id, sha256 FROM images WHERE sha256 = ?1 OR name = ?1"
         found = connection.execute(wanted, (image,)).fetchall()
         hits = [row for row in found if row["sha256"] == image] or found
-        if len(hits) > 1:
-            several = ", ".join(row["sha256"] for row in hits)
-            raise InputError(f"{len(hits)} images are called {image}; give the SHA-256 of one: {several}")
-        if hits:
+        if len(hits) == 1:
             pairs = connection.execute("SELECT id FROM pairs WHERE image_id = ? ORDER BY id", (hits[0]["id"],))
             return hits[0]["sha256"], tuple(pair for (pair,) in pairs)
         if connection.execute("SELECT 1 FROM forgotten WHERE sha256 = ?", (image,)).fetchone():
             return image, ()
+    if hits:
+        several = ", ".join(row["sha256"] for row in hits)
+        raise InputError(f"{len(hits)} images are called {image}; give the SHA-256 of one: {several}")
     raise InputError(f"there is no image {image!r} in {workspace.path}; give its file name or its SHA-256")
 
 
