@@ -15,7 +15,7 @@ from app.meshes import Meshes, Picture, Source, crop_box
 from apu.body.lines import part_lines
 from apu.camera import project
 from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyPart, Contact, Decision, PairObservation, Side, Verdict
-from review_db.edits import Edit, SheetContact
+from review_db.edits import Edit, SheetContact, TakeVersion
 from review_db.records import DecisionRecord, FitRecord, JobRecord, PairRecord, PairState
 
 Json = dict[str, Any]
@@ -278,6 +278,8 @@ def _decision(record: DecisionRecord | None) -> Json | None:
 
 
 def _conflict(edit: Edit | Decision) -> str:
+    if isinstance(edit, TakeVersion):
+        return "A version of this pair came from another machine and was kept aside."
     mine = f"decision ({edit.verdict})" if isinstance(edit, Decision) else f"change ({edit.kind.replace('_', ' ')})"
     return f"Someone saved this pair while you worked on it; your {mine} was kept aside."
 

@@ -315,6 +315,29 @@ class TakeAnswer(_SheetEdit):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TakeVersion(_SheetEdit):
+    """Let the sheet stand that another machine came to (`review_db.merge`); its contacts get new numbers.
+
+    Attributes:
+        contacts: its lines, struck-out ones too. swapped, note: its own.
+        entries: what led to it since the last common entry: (curator, time, entry as plain values).
+    """
+
+    contacts: tuple[SheetContact, ...]
+    swapped: bool
+    note: str
+    entries: tuple[tuple[str, str, dict[str, Any]], ...]
+    kind: Literal["take_version"] = field(default="take_version", repr=False)
+
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        lines = tuple(replace(line, id=number) for number, line in enumerate(self.contacts, sheet.next_id))
+        return replace(sheet, contacts=lines, swapped=self.swapped, note=self.note, next_id=sheet.next_id + len(lines))
+
+    def _born(self, answers: Answers) -> int:
+        return len(self.contacts)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decide(_SheetEdit):
     """Let a stored decision stand; `Workspace.decide` writes it."""
 
@@ -335,7 +358,7 @@ class Undo:
 
 Edit = (
     Flip | FlipSide | SetPart | Drop | Restore | SetConfidence | TakeSuggestion | Mirror | Swap | Add | SetNote
-    | TakeAnswer
+    | TakeAnswer | TakeVersion
 )  # fmt: skip
 """What a curator can do to a sheet; `.kind` is the edit's name in the database and in exports."""
 
@@ -383,6 +406,11 @@ History = Sequence[tuple[str, Entry]]
 def undone(history: History) -> frozenset[int]:
     """The revisions that later entries took back."""
     return frozenset(entry.revision for _, entry in history if isinstance(entry, Undo))
+
+
+def born(entry: Entry, answers: Answers) -> int:
+    """How many contact numbers an entry gives out."""
+    return 0 if isinstance(entry, Undo) else entry._born(answers)
 
 
 def rebuild(history: History, answers: Answers) -> Sheet:
