@@ -10,9 +10,13 @@ import PIL.Image
 
 from apu.body.model import BodyModel, load_body
 from apu.camera import project
-from apu.synth.observe import answer, estimate, keypoints, visible
+from apu.synth.detector import keypoints, visible
+from apu.synth.estimator import estimate
+from apu.synth.noise import NOISE
+from apu.synth.observe import Streams
 from apu.synth.paint import photograph
 from apu.synth.scene import Scene, load_scenes
+from apu.synth.teller import answer
 from apu.types import BODY_25, BodyParams
 
 SOURCE = "simulated demo"
@@ -46,16 +50,18 @@ def write_demo(
     stems = []
     for scene in load_scenes(scenes):
         stem = scene.recipe.name
-        # Streams of their own: another way to draw keypoints leaves the answers as they are.
-        detector, estimator, model = (np.random.default_rng([seed, i, *stem.encode()]) for i in range(3))
+        streams = Streams.of(stem, seed)
         seen = visible(scene, body)
         _save_picture(
             folder / "images" / f"{stem}.jpg", photograph(body.forward(scene.params).vertices, scene.recipe, body)
         )
-        _save_json(folder / "keypoints" / f"{stem}_keypoints.json", _openpose(keypoints(scene, body, seen, detector)))
-        bev = _bev(estimate(scene, body, seen, estimator), scene, body, estimator.permutation(2))
+        detected = keypoints(scene, body, seen, streams.detector, noise=NOISE.detector)
+        _save_json(folder / "keypoints" / f"{stem}_keypoints.json", _openpose(detected))
+        estimated = estimate(scene, body, seen, streams.estimator, noise=NOISE.estimator)
+        bev = _bev(estimated, scene, body, streams.estimator.permutation(2))
         np.savez_compressed(folder / "meshes" / f"{stem}_bev.npz", results=np.array(bev, dtype=object))
-        _save_json(folder / "answers" / f"{stem}_contacts.json", answer(scene.recipe, model))
+        stated = answer(scene, body, seen, streams.model, noise=NOISE.answer)
+        _save_json(folder / "answers" / f"{stem}_contacts.json", stated)
         truth = scene.params.arrays()
         np.savez_compressed(folder / "truth" / f"{stem}.npz", allow_pickle=False, **truth)
         _save_json(folder / "truth" / f"{stem}.json", _truth(scene, body))

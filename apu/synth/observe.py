@@ -1,205 +1,94 @@
 """What a keypoint detector, a mesh estimator and a vision-language model might say of a scene: wrong in their ways.
 
-Errors follow what is seen. A detector is unsure of what is hidden, and misses it or puts it elsewhere; an estimator
-sees directions in the image but not depth, so people stand and limbs point wrongly along the viewing direction, and
-hidden limbs hang; a model mistakes left for right, misses contacts and invents some.
+`observe` gives all of it, ready for a fit; `apu.synth.detector`, `apu.synth.estimator` and `apu.synth.teller` make one
+kind each. How wrong they are is `apu.synth.noise`, why so docs/noise.md.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+import json
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
-from scipy.spatial.transform import Rotation
+from jaxtyping import Float
 
+from apu.ask.schema import parse_answer
 from apu.body.model import BodyModel
-from apu.body.rig import PARENTS
-from apu.camera import project
-from apu.render import rasterize
-from apu.synth.pose import local_rotations
-from apu.synth.recipe import Recipe
+from apu.formats.match import MIN_CONFIDENCE
+from apu.synth.detector import keypoints, visible
+from apu.synth.estimator import estimate
+from apu.synth.noise import NOISE, Noise
 from apu.synth.scene import Scene
-from apu.types import KEYPOINTS, SMPL_JOINTS, BodyParams, BodyPart, Contact, Side
+from apu.synth.teller import answer
+from apu.types import SMPL_JOINTS, BodyParams, Camera, ContactAnswer, MeshEstimate, PairObservation
 
-NOT_IN_VITPOSE = ("neck", "mid_hip")
-"""Keypoints that ViTPose's files in this layout leave at confidence 0."""
-
-_BURIED_M = (0.20, 0.03)
-"""Keypoints lie within their own body, this deep at most; the other body hides what is this far behind it."""
-_SEES = {"shoulder": "elbow", "elbow": "wrist", "wrist": "middle1", "hip": "knee", "knee": "ankle", "ankle": "big_toe"}
-"""The keypoint that tells how a joint is turned."""
+SOURCE = "simulated"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Noise:
-    """How wrong the observations are.
+class Observed(NamedTuple):
+    """What is known of a scene without its truth."""
 
-    The defaults put the estimate where BEV is: a joint PA-MPJPE of about 110 mm (APU, table 3: 111.9) and some 30 units
-    of 512 from the keypoints (BEV against ViTPose on real photographs). The rest is chosen, not measured.
+    observation: PairObservation
+    answer: ContactAnswer
 
-    Attributes:
-        keypoint: standard deviation of visible keypoints, units of a person 512 high. hidden_keypoint: of hidden ones.
-        dropout: share of the hidden keypoints that are not detected at all.
-        place: of people across the view, metres. depth: along it, metres. lean: of the trunk along it, degrees.
-        limb: of seen limbs along the viewing direction, degrees. joint: of every joint in any direction, degrees.
-        hanging: how far (0..1) hidden limbs go to those of a standing person. shape: of the first betas.
-        flip: share of contacts with both sides wrong. miss: share left out. invent: share of answers with one too many.
+
+class Streams(NamedTuple):
+    """Random numbers of each kind of noise: another way to draw keypoints leaves the answers as they are."""
+
+    detector: np.random.Generator
+    estimator: np.random.Generator
+    model: np.random.Generator
+
+    @classmethod
+    def of(cls, name: str, seed: int) -> "Streams":
+        """Those of one scene, whatever other scenes draw."""
+        return cls(*(np.random.default_rng([seed, kind, *name.encode()]) for kind in range(3)))
+
+
+def observe(scene: Scene, body: BodyModel, seed: int, *, noise: Noise = NOISE) -> Observed:
+    """Detections, first meshes and a model's answer of a scene; the same scene and seed give the same.
+
+    Args:
+        scene: whose people are in their recipe's order. body: that the scene was solved on. seed: of the noise.
+        noise: how wrong everything is; the default is the benchmark's mixture.
+
+    Returns:
+        The observation, whose estimate is in another shape space than `body`'s like any estimator's, and the answer;
+        both say that they are simulated.
     """
-
-    keypoint: float = 3.0
-    hidden_keypoint: float = 14.0
-    dropout: float = 0.5
-    place: float = 0.025
-    depth: float = 0.12
-    lean: float = 6.5
-    limb: float = 14.0
-    joint: float = 4.5
-    hanging: float = 0.5
-    shape: float = 0.35
-    flip: float = 0.35
-    miss: float = 0.12
-    invent: float = 0.3
-
-
-NOISE = Noise()
-
-
-def visible(scene: Scene, body: BodyModel) -> Bool[np.ndarray, "2 67"]:
-    """Which keypoints the camera sees: inside the picture, not behind the other person nor behind their own body."""
-    camera = scene.recipe.camera
-    vertices = body.forward(scene.params).vertices
-    depths = [rasterize(one[None], body.faces, camera, shaded=False).depth for one in vertices]
-    points = body.keypoints(scene.params)
-    pixels = np.nan_to_num(project(points, camera), nan=-1.0)
-    size = np.array([camera.width, camera.height])
-    inside = ((pixels >= 0) & (pixels < size)).all(-1)
-    columns, rows = np.clip(pixels, 0, size - 1).astype(int).transpose(2, 0, 1)
-    seen = np.array(inside)
-    for person in range(2):
-        for of, depth in enumerate(depths):
-            buried = _BURIED_M[of != person]
-            seen[person] &= depth[rows[person], columns[person]] > points[person, :, 2] - buried
-    return seen
-
-
-def keypoints(
-    scene: Scene, body: BodyModel, seen: Bool[np.ndarray, "2 67"], rng: np.random.Generator, *, noise: Noise = NOISE
-) -> Float[np.ndarray, "2 67 3"]:
-    """`KEYPOINTS` as a detector gives them: (x px, y px, confidence)."""
-    camera = scene.recipe.camera
-    pixels = project(body.keypoints(scene.params), camera)
-    unit = np.ptp(pixels, axis=1).max(-1)[:, None, None] / 512
-    spread = np.where(seen, noise.keypoint, noise.hidden_keypoint)[..., None]
-    found = pixels + unit * spread * rng.standard_normal(pixels.shape)
-    confidence = np.where(seen, rng.uniform(0.7, 0.97, seen.shape), rng.uniform(0.1, 0.5, seen.shape))
-    lost = (rng.random(seen.shape) < noise.dropout) & ~seen
-    lost |= ((found < 0) | (found >= (camera.width, camera.height))).any(-1)
-    lost[:, [KEYPOINTS.index(name) for name in NOT_IN_VITPOSE]] = True
-    return np.where(lost[..., None], 0, np.concatenate([found, confidence[..., None]], -1)).astype(np.float32)
-
-
-def estimate(
-    scene: Scene, body: BodyModel, seen: Bool[np.ndarray, "2 67"], rng: np.random.Generator, *, noise: Noise = NOISE
-) -> BodyParams:
-    """The people as an estimator takes them to be."""
-    params = scene.params
-    world = _world_rotations(params)
-    joints = body.forward(params).joints
-    standing = Rotation.from_rotvec(local_rotations({}))
-    local = np.concatenate([params.global_orient[:, None], params.body_pose], axis=1).astype(float)
-    for person, joint in np.ndindex(local.shape[:2]):
-        name, hidden = SMPL_JOINTS[joint], not _is_seen(SMPL_JOINTS[joint], seen[person])
-        turn = Rotation.from_rotvec(local[person, joint])
-        if joint and hidden:
-            path = (turn.inv() * standing[joint - 1]).as_rotvec()
-            turn = turn * Rotation.from_rotvec(noise.hanging * path)
-        along = _along_the_view(joints[person], joint) * np.radians(noise.limb if _of_a_limb(name) else 0.0)
-        if joint == 0:
-            along = np.array([1.0, 0.0, 0.0]) * np.radians(noise.lean)
-        error = along * rng.standard_normal() + np.radians(noise.joint) * rng.standard_normal(3)
-        above = world[person][PARENTS[joint]] if joint else Rotation.identity()
-        local[person, joint] = (above.inv() * Rotation.from_rotvec(error) * above * turn).as_rotvec()
-    betas = params.betas.copy()
-    betas[:, :3] += noise.shape * rng.standard_normal((2, 3))
-    moved = replace(
-        params,
-        global_orient=local[:, 0].astype(np.float32),
-        body_pose=local[:, 1:].astype(np.float32),
-        betas=betas.astype(np.float32),
+    name, camera = scene.recipe.name, scene.recipe.camera
+    streams = Streams.of(name, seed)
+    seen = visible(scene, body)
+    detected = keypoints(scene, body, seen, streams.detector, noise=noise.detector)
+    observation = PairObservation(
+        image=f"{name}_{seed}.jpg",
+        camera=camera,
+        boxes=_boxes(detected, camera),
+        keypoints=detected,
+        estimate=mesh_estimate(estimate(scene, body, seen, streams.estimator, noise=noise.estimator), body),
+        action=scene.recipe.interaction,
+        source=SOURCE,
+        simulated=True,
     )
-    return replace(moved, transl=_misplaced(params.transl, joints[:, 0], rng, noise))
+    stated = answer(scene, body, seen, streams.model, noise=noise.answer)
+    return Observed(observation, parse_answer(json.dumps(stated), model=stated["model"], simulated=True))
 
 
-def answer(recipe: Recipe, rng: np.random.Generator, *, noise: Noise = NOISE) -> dict[str, Any]:
-    """A model's answer in the paper's format, marked as simulated."""
-    contacts = []
-    for contact in recipe.true_contacts:
-        # Every draw is taken, so that one rate does not shift the others.
-        missed, flipped, confidence = rng.random() < noise.miss, rng.random() < noise.flip, rng.uniform(0.6, 0.95)
-        if not missed or len(recipe.contacts) == 1:
-            contacts.append(replace(contact.flipped if flipped else contact, confidence=confidence))
-    invented = _invented(recipe, rng)
-    if rng.random() < noise.invent:
-        contacts.append(invented)
-    return {
-        "interaction": recipe.interaction,
-        "people": dict(zip(("person_left", "person_right"), (p.words for p in recipe.people), strict=True)),
-        "orientation": recipe.orientation,
-        "contacts": [_stated(contact) for contact in contacts],
-        "simulated": True,
-        "model": "simulated answers (no model)",
-    }
+def mesh_estimate(params: BodyParams, body: BodyModel) -> MeshEstimate:
+    """Parameters as an estimator of another shape space gives them: the shape shows in its joints alone."""
+    return MeshEstimate(
+        global_orient=params.global_orient,
+        body_pose=params.body_pose,
+        betas=np.zeros_like(params.betas),
+        joints=body.forward(params).joints[:, : len(SMPL_JOINTS)],
+        valid=np.ones(len(params.transl), bool),
+        source=SOURCE,
+    )
 
 
-def _stated(contact: Contact) -> dict[str, Any]:
-    stated = {
-        f"body_part_person_{who}": {"part_name": part.name, "body_side": str(part.side)}
-        for who, part in zip(("left", "right"), contact.parts, strict=True)
-    }
-    return {**stated, "confidence": round(contact.confidence, 2)}
-
-
-def _invented(recipe: Recipe, rng: np.random.Generator) -> Contact:
-    """A contact that is not in the scene, of parts that models like to name."""
-    sides = (Side.LEFT, Side.RIGHT)
-    choices = [(BodyPart(name=a, side=s), BodyPart(name=b, side=t))
-               for a, b in (("hand", "forearm"), ("forearm", "hand"), ("foot", "foot"), ("knee", "knee"))
-               for s in sides for t in sides]  # fmt: skip
-    true = {contact.parts for contact in recipe.true_contacts}
-    choices = [parts for parts in choices if parts not in true]
-    return Contact(parts=choices[rng.integers(len(choices))], confidence=float(rng.uniform(0.3, 0.7)))
-
-
-def _is_seen(joint: str, seen: Bool[np.ndarray, "67"]) -> bool:
-    side, _, name = joint.rpartition("_")
-    return name not in _SEES or bool(seen[KEYPOINTS.index(f"{side}_{_SEES[name]}")])
-
-
-def _of_a_limb(joint: str) -> bool:
-    return joint.rpartition("_")[2] in ("shoulder", "elbow", "hip", "knee")
-
-
-def _along_the_view(joints: Float[np.ndarray, "55 3"], joint: int) -> Float[np.ndarray, "3"]:
-    """The unit axis that swings the bone below a joint along the viewing ray; the image changes least."""
-    child = PARENTS.index(joint) if joint in PARENTS else joint
-    bone, ray = joints[child] - joints[joint], joints[joint]
-    axis = np.cross(bone, ray)
-    return axis / max(np.linalg.norm(axis), 1e-9)
-
-
-def _world_rotations(params: BodyParams) -> list[list[Rotation]]:
-    """Global rotations of the 22 joints of each person."""
-    people = []
-    for orient, pose in zip(params.global_orient, params.body_pose, strict=True):
-        chain = [Rotation.from_rotvec(orient)]
-        for joint, local in enumerate(pose, 1):
-            chain.append(chain[PARENTS[joint]] * Rotation.from_rotvec(local))
-        people.append(chain)
-    return people
-
-
-def _misplaced(transl: np.ndarray, pelvis: np.ndarray, rng: np.random.Generator, noise: Noise) -> np.ndarray:
-    """Mostly nearer or farther along the ray through the pelvis."""
-    ray = pelvis / np.linalg.norm(pelvis, axis=1, keepdims=True)
-    sideways = noise.place * rng.standard_normal((2, 3)) * (1, 1, 0)
-    return (transl + noise.depth * rng.standard_normal((2, 1)) * ray + sideways).astype(np.float32)
+def _boxes(detected: Float[np.ndarray, "2 67 3"], camera: Camera) -> Float[np.ndarray, "2 4"]:
+    """Of the confident keypoints, or of the whole picture where there are none."""
+    boxes = np.tile(np.array([0, 0, camera.width, camera.height], np.float32), (2, 1))
+    for box, person in zip(boxes, detected, strict=True):
+        sure = person[person[:, 2] >= MIN_CONFIDENCE, :2]
+        if len(sure):
+            box[:] = [*sure.min(axis=0), *sure.max(axis=0)]
+    return boxes
