@@ -10,8 +10,8 @@ import PIL.Image
 from jaxtyping import UInt8
 
 from apu.body.model import BodyModel, load_body
-from apu.render import view
 from apu.fit.proxy import fit_body
+from apu.render import view
 from apu.synth.draw import draw_scenes
 from apu.synth.paint import photograph
 from apu.synth.recipe import load_classes

@@ -34,7 +34,11 @@ OPTIONS = FitOptions(
     schedule=tuple(
         Phase(keypoint_scale=1.0, contact_temperature=temperature, penetration=penetration, shape=False, steps=steps)
         for temperature, penetration, steps in (
-            (0.06, 0.1, 8), (0.03, 0.3, 8), (0.02, 0.6, 8), (0.01, 1.0, 12), (0.01, 1.0, 10),
+            (0.06, 0.1, 8),
+            (0.03, 0.3, 8),
+            (0.02, 0.6, 8),
+            (0.01, 1.0, 12),
+            (0.01, 1.0, 10),
         )
     ),
     contact_sigma=0.003,
@@ -48,6 +52,8 @@ OPTIONS = FitOptions(
 """Coarse to fine; the sigmas say what is wanted of a scene, not what is known of a photograph."""
 FIRST_GAPS = (0.03, 0.012, 0.006, 0.003, 0.003)
 """What one unit of a contact's gap is worth in each phase, metres, lest parts rush through a body."""
+OPENED = (0.0, 0.35, 0.7)
+"""Shares by which reaching arms are opened before they close: hands that start inside a body may come out in front."""
 LOCKED = 40.0
 """Penetration, as the objective counts it, beyond which parts have locked through each other for good."""
 
@@ -87,24 +93,50 @@ def solve(recipe: Recipe, body: FitBody, *, options: FitOptions = OPTIONS, wants
     It does what it can, and stops early where people are locked in each other: `apu.synth.check.flaws` says whether
     that was enough.
     """
-    like = body.surface.rest
-    begin = Pose.of(start(recipe, body.model), device=like.device, dtype=like.dtype)
+    begun = [_pose(_opened(recipe, share), body) for share in OPENED]
     touch = _touching(recipe, body)
-    problem = _problem(recipe, begin, touch, wants)
+    problem = _problem(recipe, begun[0], touch, wants)
+    problem = problem[torch.zeros(len(begun), dtype=torch.long, device=problem.unit.device)]
     further = [_Rests(recipe, body, wants)]
     if recipe.laid and len(touch.palms.owner):
         further.append(_Laid(touch, wants))
-    pose = stack([begin])
+    pose = stack(begun)
     for index, (phase, gap) in enumerate(zip(options.schedule, FIRST_GAPS, strict=True)):
         wanted = replace(problem, contact_weight=problem.contact_weight * (options.contact_sigma / gap) ** 2)
         coarse = phase is not options.schedule[-1]
         colliding = _blind(body) if coarse else _fine(body)
         objective = Objective(wanted, touch.points, touch.normals, colliding, options, further)
-        pose = minimise(objective, pose, phase).pose
-        inside = objective.evaluate(pose, phase).terms["penetration"] / phase.penetration
-        if index and coarse and inside > LOCKED:
-            break
+        solution = minimise(objective, pose, phase)
+        best = solution.value.argmin()[None] if index else torch.arange(len(solution.value))
+        pose, problem = solution.pose[best], problem[best]
+        if index and coarse:
+            inside = objective[best].evaluate(pose, phase).terms["penetration"] / phase.penetration
+            if inside > LOCKED:
+                break
     return pose[0].params()
+
+
+def _pose(recipe: Recipe, body: FitBody) -> Pose:
+    return Pose.of(start(recipe, body.model), device=body.surface.rest.device, dtype=body.surface.rest.dtype)
+
+
+def _opened(recipe: Recipe, share: float) -> Recipe:
+    """The recipe before its people reach out: touching arms more sideways and straight, by this share."""
+    people = []
+    for person, who in enumerate(recipe.people):
+        pose = {part: dict(angles) for part, angles in who.pose.items()}
+        for side in _reaching(recipe, person):
+            arm = pose.setdefault(f"{side}_arm", {})
+            arm |= {name: (1 - share) * arm.get(name, 0.0) for name in ("forward", "elbow", "twist")}
+        people.append(who.model_copy(update={"pose": pose}))
+    return recipe.model_copy(update={"people": tuple(people)})
+
+
+def _reaching(recipe: Recipe, person: int) -> set[str]:
+    """Sides of the arms with which a person touches the other."""
+    parts = [contact.parts[person] for contact in recipe.true_contacts]
+    arms = [of for of in parts if of.name in ("hand", "arm", "forearm", "elbow", "upper arm")]
+    return {side for of in arms for side in (("left", "right") if of.side is Side.BOTH else (str(of.side),))}
 
 
 @lru_cache(maxsize=4)
@@ -191,12 +223,10 @@ def _stiffness(recipe: Recipe, wants: Wants) -> Float[np.ndarray, "2 22"]:
     stiffness[:, joint("pelvis")] = wants.turn
     stiffness[:, [joint("neck"), joint("head")]] = wants.nod
     stiffness[:, [joint("left_ankle"), joint("right_ankle")]] = wants.ankle
-    for contact in recipe.true_contacts:
-        for person, of in enumerate(contact.parts):
-            if of.name in ("hand", "arm", "forearm", "elbow", "upper arm"):
-                sides = ("left", "right") if of.side is Side.BOTH else (of.side,)
-                chain = [joint(f"{s}_{j}") for s in sides for j in ("collar", "shoulder", "elbow", "wrist")]
-                stiffness[person, chain] = wants.reach
+    for person in range(2):
+        for side in _reaching(recipe, person):
+            chain = [joint(f"{side}_{j}") for j in ("collar", "shoulder", "elbow", "wrist")]
+            stiffness[person, chain] = wants.reach
     return stiffness
 
 
@@ -231,14 +261,15 @@ class _Rests:
 
     def __call__(self, pose: Pose, frames: Frames, phase: Phase, pairs: Int[Tensor, "N"]) -> Contribution:
         points, shaped = self._points.posed(pose, frames)
-        below = points[..., 1] - self._floor + self._height  # (1, 2, points)
-        resting = self._resting[None].clone()
+        below = points[..., 1] - self._floor + self._height  # (N, 2, points)
+        resting = self._resting.expand(below.shape).clone()
+        every = torch.arange(len(below), device=below.device)
         for person, where in self._lowest:
-            resting[0, person, where.start + below[0, person, where].argmax()] = True
+            resting[every, person, where.start + below[:, person, where].argmax(-1)] = True
         residual = torch.where(resting, below, (points[..., 1] - self._floor).clamp_min(0)) / self._sigma
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            index = self._index.expand(1, 2, *self._index.shape)
+            index = self._index.expand(*points.shape[:2], *self._index.shape)
             rows = self._points.jacobian(pose, frames, shaped, index, torch.ones_like(index, dtype=points.dtype))
             rows = rows[..., 1, :] * ((residual != 0)[..., None] / self._sigma)
             for person in range(2):
@@ -278,20 +309,21 @@ class _Laid:
         turn = (samples.weights @ frames.rotation.flatten(-2)).unflatten(-1, (3, 3))
         normals = (turn @ self._touch.normals[..., None])[..., 0]
         own, theirs = owner[:, None], 1 - owner[:, None]
-        apart = points[0, own, palm][:, :, None] - points[0, theirs, other][:, None]
-        facing = normals[0, own, palm] @ normals[0, theirs, other].transpose(-1, -2)
-        nearest = (apart.square().sum(-1) + OPTIONS.normal_bonus**2 * (1 + facing)).argmin(-1)  # (hands, palm)
-        nearest = other.gather(1, nearest)
-        ids = torch.where(own == torch.arange(2, device=own.device)[:, None, None], palm, nearest).flatten(1)
-        residual = (points[0, 0, ids[0]] - points[0, 1, ids[1]]) / self._sigma
+        apart = points[:, own, palm][..., None, :] - points[:, theirs, other][..., None, :, :]
+        facing = normals[:, own, palm] @ normals[:, theirs, other].transpose(-1, -2)
+        nearest = (apart.square().sum(-1) + OPTIONS.normal_bonus**2 * (1 + facing)).argmin(-1)  # (N, hands, palm)
+        nearest = other.expand(len(points), *other.shape).gather(-1, nearest)
+        ids = torch.stack([torch.where(own == person, palm, nearest) for person in range(2)], 1).flatten(2)
+        at = points.gather(2, ids[..., None].expand(*ids.shape, 3))
+        residual = (at[:, 0] - at[:, 1]).flatten(1) / self._sigma
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            index = ids[None, ..., None]
+            index = ids[..., None]
             rows = samples.jacobian(pose, frames, shaped, index, torch.ones_like(index, dtype=points.dtype))
             rows = torch.cat([rows[:, 0], -rows[:, 1]], -1).flatten(1, 2) / self._sigma
-            add_rows(hessian, gradient, rows, residual.flatten()[None])
+            add_rows(hessian, gradient, rows, residual)
 
-        return Contribution({"laid": 0.5 * residual.square().sum()[None]}, add)
+        return Contribution({"laid": 0.5 * residual.square().sum(-1)}, add)
 
 
 def main(names: list[str]) -> None:
