@@ -54,15 +54,15 @@ class _Unfinished:
         self.kind, self.code, self.slots = kind, code, []
 
 
-def unpickle(data: bytes) -> Any:
+def unpickle(data: bytes, *, max_instructions: int = MAX_INSTRUCTIONS) -> Any:
     """The arrays, dictionaries, lists, tuples, text and numbers that a pickle describes.
 
     Raises:
-        UnsafeFileError: the pickle wants anything else, or takes more than `MAX_INSTRUCTIONS`.
+        UnsafeFileError: the pickle wants anything else, or takes more than `max_instructions`.
         FormatError: it is damaged.
     """
     try:
-        return _Machine(2 * len(data)).run(data)
+        return _Machine(2 * len(data)).run(data, max_instructions)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise FormatError(f"its pickled part is damaged ({error})") from error
 
@@ -90,10 +90,10 @@ class _Machine:
         self.memo: dict[int, Any] = {}
         self.budget = budget
 
-    def run(self, data: bytes) -> Any:
+    def run(self, data: bytes, most: int) -> Any:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if count >= MAX_INSTRUCTIONS:
-                raise UnsafeFileError(f"its pickled part takes more than {MAX_INSTRUCTIONS} instructions")
+            if count >= most:
+                raise UnsafeFileError(f"its pickled part takes more than {most} instructions")
             if opcode.name == "STOP":
                 return self.stack.pop()
             self.step(opcode.name, argument)

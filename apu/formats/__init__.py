@@ -8,12 +8,14 @@ from apu.formats.images import Image, read_image
 from apu.formats.match import border_mask, drop_duplicates, match_people, merge_keypoints
 from apu.formats.meshes import Meshes
 from apu.formats.openpose import read_openpose
+from apu.formats.paper import PaperPair, read_paper
 from apu.formats.smplx_params import read_smplx
 
 __all__ = [
     "Gathered",
     "Image",
     "Meshes",
+    "PaperPair",
     "Signature",
     "Skipped",
     "border_mask",
@@ -26,5 +28,6 @@ __all__ = [
     "read_flickrci3d",
     "read_image",
     "read_openpose",
+    "read_paper",
     "read_smplx",
 ]
