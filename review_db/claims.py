@@ -65,8 +65,7 @@ class Claims:
                 return None
             taken = self._take(pairs, curator, where, lease_s)
             if taken is not None:
-                with self._database.read() as connection:
-                    return queue.summary(connection, taken)
+                return taken
 
     def take(self, pair: int, curator: str, *, lease_s: float = LEASE_S) -> bool:
         """Claim a pair, or go on claiming it; False: someone else holds it.
@@ -129,12 +128,12 @@ class Claims:
             )
             return tuple(ClaimRecord(**dict(row)) for row in rows)
 
-    def _take(self, pairs: list[int], curator: str, where: PairFilter, lease_s: float) -> int | None:
+    def _take(self, pairs: list[int], curator: str, where: PairFilter, lease_s: float) -> PairSummary | None:
         states = None if where.states is None else json.dumps(sorted(where.states))
         with self._database.write() as connection:
             values = {"curator": curator_id(connection, curator), "time": now(), "until": later(lease_s)}
             row = connection.execute(_TAKE, values | {"pairs": json.dumps(pairs), "states": states}).fetchone()
-        return row["pair_id"] if row else None
+            return queue.summary(connection, row["pair_id"]) if row else None
 
 
 def _held_by_others(connection: sqlite3.Connection, curator: str) -> Iterator[int]:

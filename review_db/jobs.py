@@ -221,8 +221,7 @@ class Jobs:
 
     def drop_preview(self, job: int) -> None:
         """Remove the preview of a job that has ended."""
-        preview = self.get(job).preview
-        if preview is not None:
+        for preview in self._files.path("progress", "").glob(f"{job}.*"):
             self._files.remove("progress", preview.name)
 
     def _close(self, job: int, worker: str, state: JobState, **values: Any) -> bool:
