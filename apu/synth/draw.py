@@ -9,6 +9,7 @@ a flaw is drawn again.
 
 import argparse
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ class Variation:
         shape: standard deviation of the betas, cut at `most_shape`.
         angle: standard deviation of every angle of the recipe's poses; idle: of the trunk, head and legs besides.
         facing, place: standard deviations of where people look and stand.
-        eye: lowest and highest camera. fill: least and most of the picture that the people fill, of its height or width.
+        eye: lowest and highest camera. fill: least and most of the picture's height or width that the people take.
         apart: the people's centres are at least this share of their largest distance seen from anywhere apart.
         attempts: draws until one has no flaw.
     """
@@ -179,12 +180,12 @@ def photographed(
     seen = view(angle)
     eye, fill = rng.uniform(*variation.eye), rng.uniform(*variation.fill)
     camera = recipe.camera
-    points = seen.apply(posed.vertices.reshape(-1, 3) - pivot) + (0.0, eye, 0.0)
+    points = seen.apply(posed.vertices.reshape(-1, 3) - pivot) + np.array([0.0, eye, 0.0])
     # The nearest place from which every point is within the wanted share of the picture.
     reach = np.abs(points[:, :2]) * (2 * camera.K[0, 0]) / (fill * np.array([camera.width, camera.height]))
     distance = float((reach.max(1) - points[:, 2]).max())
     pelvis = posed.joints[:, 0]
-    moved = seen.apply(pelvis - pivot) + (0.0, eye, distance)
+    moved = seen.apply(pelvis - pivot) + np.array([0.0, eye, distance])
     params = replace(
         params,
         global_orient=(seen * Rotation.from_rotvec(params.global_orient)).as_rotvec().astype(np.float32),
@@ -212,9 +213,11 @@ def main(names: Sequence[str], seeds: int) -> None:
             else:
                 failures += 1
         seconds = (time.process_time() - began) / seeds
-        print(f"{name:20s} {seeds - failures}/{seeds} in {attempts / seeds:.1f} attempts, {seconds:.2f} s each")
+        line = f"{name:20s} {seeds - failures}/{seeds} in {attempts / seeds:.1f} attempts, {seconds:.2f} s each\n"
         for reason, count in reasons.most_common(4):
-            print(f"    {count:3d} x {reason}")
+            line += f"    {count:3d} x {reason}\n"
+        sys.stdout.write(line)
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
