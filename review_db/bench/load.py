@@ -110,6 +110,7 @@ def _insert(
     deciders, said = chance.integers(1, CURATORS + 1, size), chance.integers(len(answers), size=size)
     sources, labels = chance.integers(len(SOURCES), size=size), chance.integers(len(INTERACTIONS), size=size)
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _COLUMNS}
+    stands: list[tuple[int | None, ...]] = []
     for at, number in enumerate(numbers):
         answer, interaction, source = answers[said[at]], INTERACTIONS[labels[at]], SOURCES[sources[at]]
         decided, fitted = bool(kinds[at] == 2), bool(kinds[at] >= 1)
@@ -131,25 +132,26 @@ def _insert(
             rows["decisions"].append((number, number, 2, verdict.value, decider, number, "", "", _TIME))
         rows["pairs"].append(
             (number, number, observation, source, "", 1, _TIME, 2 if decided else 1, state if fitted else "asked",
-             CONTACTS_PER_PAIR + 1, CONTACTS_PER_PAIR, number, number if decided else None, number if fitted else None,
-             answer.uncertainty, error if fitted else 0.0, _TIME, interaction, gap if fitted else None,
-             decider if decided else None)
+             CONTACTS_PER_PAIR + 1, CONTACTS_PER_PAIR, answer.uncertainty, error if fitted else 0.0, _TIME, interaction,
+             gap if fitted else None, decider if decided else None)
         )  # fmt: skip
+        stands.append((number, number if decided else None, number if fitted else None, number))
         rows["contacts"] += [(number, *contact) for contact in answer.contacts]
         rows["edits"].append((number, 1, "take_answer", json.dumps(to_json(TakeAnswer(answer=number))), None, _TIME))
         if decided:
             edit = json.dumps(to_json(Decide(decision=number)))
             rows["edits"].append((number, 2, "decide", edit, decider, _TIME))
-    connection.execute("PRAGMA defer_foreign_keys = ON")  # a pair names its answer and the answer its pair
     for table, columns in _COLUMNS.items():
         marks = ", ".join("?" * len(columns.split(",")))
         connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows[table])  # noqa: S608
+    # A pair names its answer and the answer its pair, so one of them has to come first.
+    connection.executemany("UPDATE pairs SET answer_id = ?, decision_id = ?, fit_id = ? WHERE id = ?", stands)
 
 
 _COLUMNS = {
     "images": "id, sha256, suffix, name, width, height, source, action, added_at",
     "pairs": "id, image_id, observation, source, action, simulated, created_at, revision, state, next_contact, "
-    "active_contacts, answer_id, decision_id, fit_id, uncertainty, fit_error, updated_at, interaction, gap_m, "
+    "active_contacts, uncertainty, fit_error, updated_at, interaction, gap_m, "
     "decider_id",
     "answers": "id, pair_id, asker, model, prompt_id, status, raw, interaction, stated, uncertainty, simulated, "
     "seconds, asked_at",
