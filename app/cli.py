@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from app.commands import data
+from app.commands import accounts, data, store
 from app.commands.bench import app as bench_app
 from app.commands.bench_store import bench_store
 from app.commands.shared import AsJson, Body, Device, WorkspaceAt
@@ -35,6 +35,9 @@ app = typer.Typer(
 body_app = typer.Typer(no_args_is_help=True, help="The licence-free body.")
 app.add_typer(body_app, name="body")
 app.add_typer(bench_app, name="bench")
+app.add_typer(accounts.app, name="account")
+for command in (store.check, store.backup, store.restore, store.merge):
+    app.command()(command)
 bench_app.command("store")(bench_store)
 
 _stderr = Console(stderr=True, highlight=False)
@@ -141,14 +144,22 @@ def serve(
     workspace: WorkspaceAt,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Public name that a proxy with TLS serves it under; everybody must then log in."),
+    ] = None,
     device: Device = "auto",
     body: Body = None,
 ) -> None:
-    """Serve the review page and its fit worker until interrupted."""
+    """Serve the review page and its fit worker until interrupted.
+
+    On this machine alone nobody needs an account. On an address that others reach everybody does (`apu account add`),
+    and passwords cross the network readably unless a proxy adds TLS: see docs/operations.md.
+    """
     from app.server import serve as run
 
     typer.echo(f"Review {workspace} at http://{host}:{port}")
-    run(workspace, host, port, device=device, body=body)
+    run(workspace, host, port, names=tuple(name or ()), device=device, body=body)
 
 
 app.command("export")(data.export_)

@@ -18,16 +18,13 @@ from sqlite_utils import Database as UtilsDatabase
 from apu.errors import StoreError
 from review_db.database import Database, sqlite3
 from review_db.edits import PROGRAM, Undo, rebuild
-from review_db.files import Folder
+from review_db.files import SET_ASIDE, Folder
 from review_db.jobs import LEASE_S
 from review_db.schema import migrations
 from review_db.sheets import as_history, load_answers, load_history, load_sheet, record, refresh, store_sheet
 from review_db.workspace import Workspace
 
 Kind = Literal["database", "file", "history", "state", "leftover", "job"]
-
-SET_ASIDE = "set-aside"
-"""Folder of a workspace that keeps what a repair took out."""
 
 _OLD_S = 3600.0
 """A file comes before the row that names it, so only older ones are nobody's."""

@@ -9,6 +9,9 @@ from apu.errors import StoreError
 from apu.files import atomic_write
 from review_db.database import sentences
 
+SET_ASIDE = "set-aside"
+"""Folder of a workspace that keeps what a repair took out."""
+
 Folder = Literal["images", "artefacts", "progress"]
 
 

@@ -14,8 +14,10 @@ from review_db.accounts import Accounts, Role
 
 app = typer.Typer(no_args_is_help=True, help="Who may log in to a served workspace, and what they may do.")
 
-Name = Annotated[str, typer.Argument(help="The curator's name, as it stands in the history.", show_default=False)]
-OfRole = Annotated[Role, typer.Argument(help="What the account may do.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The curator's name, as it stands in the history.", show_default=False)
+]
+OfRole = Annotated[Role, typer.Argument(metavar="ROLE", help="admin, curator or viewer.", show_default=False)]
 FromStdin = Annotated[bool, typer.Option("--stdin", help="Read the password from standard input, for scripts.")]
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from apu.types import Decision, Verdict
 from review_db import Flip, PairState, SetNote, Workspace
-from review_db.check import SET_ASIDE, CheckReport, check
+from review_db.check import CheckReport, check
 from review_db.database import sqlite3
 from review_db.edits import Undo
+from review_db.files import SET_ASIDE
+from review_db.forget import find_image, forget
 
 
 @pytest.fixture
@@ -195,6 +197,17 @@ def test_leftovers_are_set_aside_when_they_are_old(workspace, fitted) -> None:
     assert (kinds(found), found.ok) == (["leftover"] * 3, True)
     assert check(workspace, repair=True).ok
     assert {path.name for path in (workspace.path / SET_ASIDE).iterdir()} == {stray.name, half.name, preview.name}
+    assert check(workspace).findings == ()
+
+
+def test_a_takedown_reaches_what_was_set_aside(workspace, fitted) -> None:
+    path = artefact(workspace, "images", "sha256 || suffix")
+    content = path.read_bytes()
+    path.write_bytes(content + b"damaged")
+    check(workspace, repair=True)
+    assert (workspace.path / SET_ASIDE / path.name).exists()
+    forget(workspace, find_image(workspace, path.stem)[0])
+    assert list((workspace.path / SET_ASIDE).iterdir()) == []
     assert check(workspace).findings == ()
 
 
