@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from apu.errors import InputError, StoreError
 from apu.files import MIB, read_json
 from review_db.database import insert, now, sentences, sqlite3
-from review_db.files import Files
+from review_db.files import SET_ASIDE, Files
 from review_db.jobs import LEASE_S
 
 if TYPE_CHECKING:  # the workspace asks `refuse_forgotten`
@@ -192,14 +192,14 @@ def _without(data: bytes, name: str) -> bytes:
 
 def _all_of(workspace: "Workspace", sha256: str) -> list[Path]:
     """The photograph under every suffix, and what interrupted writes of it left."""
-    folder = workspace.path / "images"
-    return [path for path in folder.glob("*") if path.name.lstrip(".").startswith(sha256)]
+    paths = [path for folder in ("images", SET_ASIDE) for path in (workspace.path / folder).glob("*")]
+    return [path for path in paths if path.name.lstrip(".").startswith(sha256)]
 
 
 def _remove(root: Path, name: str) -> int:
     """Remove a file and what interrupted writes of it left; gives their number."""
     path = root / name
-    paths = [path, *path.parent.glob(f".{path.name}.*")]
+    paths = [path, *path.parent.glob(f".{path.name}.*"), root / SET_ASIDE / path.name]
     present = [each for each in paths if each.is_file()]
     for each in present:
         each.unlink()

@@ -114,6 +114,9 @@ def _answer(record: AnswerRecord, numbers: _Numbers) -> dict[str, Any]:
 
 def _history(step: EditRecord, numbers: _Numbers, name: Name) -> dict[str, Any]:
     edit = numbers.edit(to_json(step.edit))
+    if edit["kind"] == "take_version":  # its lines name curators too, and what led to it has another history's numbers
+        lines = [{**line, "edited_by": line["edited_by"] and name(line["edited_by"])} for line in edit["contacts"]]
+        edit |= {"contacts": lines, "entries": []}
     curator = name(step.curator) if step.curator else ""
     return {"revision": step.revision, "edit": edit, "curator": curator, "made_at": step.made_at, "undone": step.undone}
 
