@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 
 from apu.errors import ApuError, StoreError
 from apu.files import MIB, load_npz
-from apu.types import Contact, Verdict
-from review_db import details
-from review_db.database import insert, now, sqlite3
+from apu.types import Contact, ContactAnswer, FitResult, PairObservation, Verdict
+from review_db import changes, details
+from review_db.codec import pack_fit, pack_observation
+from review_db.database import insert, now, one, sqlite3
 from review_db.edits import Entry, StatedContact, Suggestion, Undo, from_json, rebuild, to_json
 from review_db.exports.arrays import dump
 from review_db.exports.entry import entry
@@ -25,7 +26,7 @@ from review_db.exports.read import Manifest, read_entries, read_manifest
 from review_db.exports.snapshot import ARTEFACTS, IMAGES, beside_of
 from review_db.files import Files
 from review_db.forget import refuse_forgotten
-from review_db.sheets import CONTACTS, STATED, curator_id, store_sheet
+from review_db.sheets import CONTACTS, STATED, curator_id, load_sheet, store_sheet
 from review_db.workspace import IMAGE_SUFFIXES, NEXT_PAIR, Workspace
 
 _MAX_ARTEFACT_BYTES = 16 * MIB
@@ -454,3 +455,54 @@ def _check_image(path: Path, image: _Image) -> None:
     found = read_image(path)
     if (found.width, found.height) != image.size:
         raise ValueError(f"its photograph has {found.width} x {found.height} pixels, not {image.size}")
+
+
+# Pairs that other programs made ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPair:
+    """A pair for `add_pairs`.
+
+    Attributes:
+        image: id of its photograph. answer: a model's, with `asker` who gave it. fit: of the answer's contacts.
+    """
+
+    image: int
+    observation: PairObservation
+    answer: ContactAnswer | None = None
+    asker: str = "import"
+    fit: FitResult | None = None
+
+
+def add_pairs(workspace: Workspace, pairs: Sequence[NewPair]) -> Imported:
+    """Add pairs with their answers and fits, all of them or none; those that are there already stay as they are.
+
+    Raises:
+        StoreError: the disk refuses. ValueError: an image is not there, or a number is not finite.
+    """
+    for pair in pairs:
+        if pair.fit is not None:
+            changes.check_finite(pair.fit)
+    put = workspace.files.put
+    observations = [put("artefacts", pack_observation(pair.observation), ".npz") for pair in pairs]
+    fits = [put("artefacts", pack_fit(pair.fit), ".npz") if pair.fit else "" for pair in pairs]
+    known, time = 0, now()
+    with workspace.database.write() as connection:
+        for pair, observation, fit in zip(pairs, observations, fits, strict=True):
+            key = (pair.image, observation)
+            if connection.execute("SELECT 1 FROM pairs WHERE image_id = ? AND observation = ?", key).fetchone():
+                known += 1
+                continue
+            one(connection, "SELECT id FROM images WHERE id = ?", key[:1], missing=f"there is no image {pair.image}")
+            same = {name: getattr(pair.observation, name) for name in ("source", "action", "simulated")}
+            row = {"id": connection.execute(NEXT_PAIR).fetchone()[0], "image_id": pair.image, **same}
+            number = insert(
+                connection, "pairs", row | {"observation": observation, "created_at": time, "updated_at": time}
+            )
+            if pair.answer is not None:
+                changes.add_answer(connection, number, pair.answer, pair.asker, ())
+            if pair.fit is not None:
+                revision = load_sheet(connection, number).revision
+                changes.add_fit(connection, number, pair.fit, fit, revision, "")
+    return Imported(pairs=len(pairs) - known, known=known, images=0)

@@ -1,32 +1,21 @@
 """``apu export``, ``apu import-decisions``, ``apu forget``: data out, in again, and out of everything for ever."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from apu.errors import InputError
+from app.commands.shared import AsJson, Body, WorkspaceAt
+from apu.errors import InputError, StoreError
 from apu.files import read_json
 from review_db import ExportOptions, Form, PairFilter, PairState, Workspace, export
 from review_db.exports import ACCEPTED, parse_splits
-
-_stderr = Console(stderr=True, highlight=False)
-
-WorkspaceAt = Annotated[Path, typer.Argument(metavar="WORKSPACE", help="Folder of the workspace.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
-Body = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="APU_BODY",
-        dir_okay=False,
-        help="A licensed SMPLX_NEUTRAL.npz; the licence-free body is always there.",
-        show_default=False,
-    ),
-]
+from review_db.forget import find_image, forget
+from review_db.imports import import_decisions
 
 
 def export_(
@@ -49,7 +38,15 @@ def export_(
         bool | None, typer.Option("--simulated/--real", help="Only simulated pairs, or none.", show_default=False)
     ] = None,
     text: Annotated[str, typer.Option(help="Only where the image, action or interaction holds this.")] = "",
-    unfitted: Annotated[bool, typer.Option(help="Pairs without a fit too, where the layout has a place.")] = False,
+    max_error: Annotated[
+        float | None, typer.Option(help="Only fits up to this 512-scaled reprojection error.", show_default=False)
+    ] = None,
+    max_gap: Annotated[
+        float | None, typer.Option(help="Only fits whose contacts gap up to this, metres.", show_default=False)
+    ] = None,
+    unfitted: Annotated[
+        bool, typer.Option("--unfitted", help="Pairs without a fit too, where the layout has a place.")
+    ] = False,
     split: Annotated[str, typer.Option(help="By photograph, e.g. train=0.8,val=0.1,test=0.1.")] = "",
     images: Annotated[bool, typer.Option("--images", help="With the photographs.")] = False,
     pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Curators under pseudonyms.")] = False,
@@ -66,15 +63,17 @@ def export_(
     """
     form = _form(form, for_training)
     everything = all_pairs or form is Form.TRAINING
-    where = PairFilter(
-        states=frozenset(state) if state else None if everything else ACCEPTED.states,
-        source=source,
-        simulated=simulated,
-        text=text,
-        curator=curator,
-        **({"interactions": frozenset(interaction)} if interaction else {}),
-    )
     try:
+        where = PairFilter(
+            states=frozenset(state) if state else None if everything else ACCEPTED.states,
+            source=source,
+            simulated=simulated,
+            text=text,
+            curator=curator,
+            interactions=frozenset(interaction) if interaction else None,
+            reprojection=None if max_error is None else (None, max_error),
+            gap_m=None if max_gap is None else (None, max_gap),
+        )
         options = ExportOptions(
             form=form, where=where, splits=parse_splits(split), images=images, pseudonyms=pseudonyms,
             unfitted=unfitted, about=_about(about),
@@ -85,8 +84,56 @@ def export_(
         manifest = export(opened, out, options, bodies=_bodies(body))
     if manifest.skipped:
         why = "do not count for training" if form is Form.TRAINING else "have no fit"
-        _stderr.print(f"{len(manifest.skipped)} of the selected pairs {why} and are not in it", soft_wrap=True)
+        typer.echo(f"{len(manifest.skipped)} of the selected pairs {why} and are not in it", err=True)
     _print(f"{manifest.pairs} pairs exported to {out}", asdict(manifest), as_json)
+
+
+def import_decisions_(
+    workspace: WorkspaceAt,
+    path: Annotated[Path, typer.Argument(help="An export's folder, or the paper's data file (.json, .npz, .pkl).")],
+    fits: Annotated[bool, typer.Option("--fits/--without-fits", help="Data file: take the bodies over too.")] = True,
+    body: Body = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take an export over: pairs with answers, fits, history and decisions; all of it, or nothing.
+
+    The photographs must be in the workspace, or in the export (--images).
+    """
+    with _open(workspace) as opened:
+        if path.is_dir():
+            done = import_decisions(opened, path)
+        else:
+            from app.paper import take_paper
+
+            done = take_paper(opened, path, _bodies(body), fits=fits)
+    known = f", {done.known} were there already" if done.known else ""
+    _print(f"{done.pairs} pairs taken over{known}", asdict(done), as_json)
+
+
+def forget_(
+    workspace: WorkspaceAt,
+    image: Annotated[str, typer.Option(help="File name or SHA-256 of the photograph.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a photograph and all that derives from it, for good; the workspace refuses it from then on.
+
+    Rows, history, files, kept answers and the database's log. Earlier exports and backups are out of reach.
+    """
+    with Workspace.open(workspace) as opened:
+        sha256, pairs = find_image(opened, image)
+        what = f"{image} and {len(pairs)} pairs with all that is known of them"
+        if not yes and not (sys.stdin.isatty() and typer.confirm(f"Remove {what} for good?")):
+            raise InputError(f"{what} stay; confirm on a terminal or with --yes")
+        done = forget(opened, sha256)
+    if not done.clean:
+        raise StoreError(f"{image} is removed, but a program that reads {workspace} keeps its log; close it and repeat")
+    typer.echo("Exports and backups made before still hold it: make them anew. Restart a running apu serve.", err=True)
+    _print(f"{image} and {len(done.pairs)} pairs are removed", asdict(done), as_json)
+
+
+def _open(path: Path) -> Workspace:
+    return Workspace.open(path) if (path / "review.db").exists() else Workspace.create(path)
 
 
 def _form(form: Form, for_training: bool) -> Form:

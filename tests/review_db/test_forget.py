@@ -11,15 +11,15 @@ from apu.types import Decision, Verdict
 from review_db import SetNote, Workspace, export, read_export
 from review_db.forget import find_image, forget
 
-SECRET = "Zaphod Beeblebrox"
+MARK = "Zaphod Beeblebrox"
 """Stands in everything that is known of the photograph to be forgotten."""
 
 
 @pytest.fixture
 def known(workspace, toys, tmp_path):
-    """Two photographs with all that can be known of one; the texts of the first hold `SECRET`."""
+    """Two photographs with all that can be known of one; the texts of the first hold `MARK`."""
     pairs = []
-    for number, mark in enumerate((SECRET, "nobody")):
+    for number, mark in enumerate((MARK, "nobody")):
         path = tmp_path / f"{mark}.png"
         PIL.Image.new("RGB", (640, 480), (90 * number, 60, 90)).save(path)
         image = workspace.add_image(path, size=(640, 480), source=f"of {mark}", action=f"{mark} hugs")
@@ -56,12 +56,12 @@ def known(workspace, toys, tmp_path):
 def traces(workspace: Workspace) -> list[str]:
     """Files whose name or bytes hold the secret."""
     paths = [path for path in workspace.path.rglob("*") if path.is_file()]
-    return [path.name for path in paths if SECRET in path.name or SECRET.encode() in path.read_bytes()]
+    return [path.name for path in paths if MARK in path.name or MARK.encode() in path.read_bytes()]
 
 
 def test_nothing_of_it_is_left_in_any_file(workspace, known, tmp_path) -> None:
     assert traces(workspace)
-    sha256, pairs = find_image(workspace, f"{SECRET}.png")
+    sha256, pairs = find_image(workspace, f"{MARK}.png")
     assert pairs == (known[0],)
     kept = _told(workspace.pair(known[1]))
     files = {path.name for path in workspace.path.rglob("*") if path.is_file()}
@@ -86,19 +86,19 @@ def test_nothing_of_it_is_left_in_any_file(workspace, known, tmp_path) -> None:
 
 
 def test_the_same_photograph_is_not_taken_in_again_under_any_name(workspace, known, tmp_path) -> None:
-    sha256, _ = find_image(workspace, f"{SECRET}.png")
+    sha256, _ = find_image(workspace, f"{MARK}.png")
     forget(workspace, sha256)
     other = tmp_path / "holiday.png"
-    shutil.copy(tmp_path / f"{SECRET}.png", other)
+    shutil.copy(tmp_path / f"{MARK}.png", other)
     with pytest.raises(StoreError, match=r"holiday\.png was taken out of this workspace for good on 20"):
         workspace.add_image(other, size=(640, 480))
     assert not list((workspace.path / "images").glob(f"{sha256}*"))
 
 
 def test_forgetting_again_completes_what_was_interrupted(workspace, known) -> None:
-    sha256, _ = find_image(workspace, f"{SECRET}.png")
+    sha256, _ = find_image(workspace, f"{MARK}.png")
     forget(workspace, sha256)
-    (workspace.path / "images" / f".{sha256}.png.left").write_bytes(SECRET.encode())
+    (workspace.path / "images" / f".{sha256}.png.left").write_bytes(MARK.encode())
     done = forget(workspace, find_image(workspace, sha256)[0])
     assert (done.pairs, done.files, done.clean) == ((), 1, True)
     assert traces(workspace) == []
@@ -118,7 +118,7 @@ def test_a_file_that_another_image_needs_stays(workspace, toys, tmp_path) -> Non
 
 
 def test_a_detectors_file_for_many_images_loses_only_this_one(workspace, tmp_path) -> None:
-    names = [f"{SECRET}.png", "other.png"]
+    names = [f"{MARK}.png", "other.png"]
     coco = {
         "images": [{"id": i, "file_name": f"folder/{name}"} for i, name in enumerate(names)],
         "annotations": [{"image_id": i, "keypoints": [i] * 51} for i in (0, 0, 1)],
@@ -139,7 +139,7 @@ def test_a_detectors_file_for_many_images_loses_only_this_one(workspace, tmp_pat
 
 
 def test_a_running_job_is_waited_for(workspace, known) -> None:
-    sha256, _ = find_image(workspace, f"{SECRET}.png")
+    sha256, _ = find_image(workspace, f"{MARK}.png")
     job = workspace.jobs.claim("other")
     assert job.pair == known[0]
     with pytest.raises(StoreError, match="a job of pair 1 is running; cancel it or wait"):
@@ -159,7 +159,7 @@ def test_a_forgotten_pairs_number_is_not_given_again(workspace, known, toys, tmp
 
 
 def test_history_of_others_stays_append_only(workspace, known) -> None:
-    forget(workspace, find_image(workspace, f"{SECRET}.png")[0])
+    forget(workspace, find_image(workspace, f"{MARK}.png")[0])
     for table in ("answers", "edits", "fits", "decisions"):
         with pytest.raises(Exception, match="append-only"), workspace.database.write() as connection:
             connection.execute(f"DELETE FROM {table}")  # noqa: S608
@@ -184,7 +184,7 @@ def test_a_reader_that_holds_the_log_is_reported(workspace, known, monkeypatch) 
     from review_db import database
 
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
-    sha256, _ = find_image(workspace, f"{SECRET}.png")
+    sha256, _ = find_image(workspace, f"{MARK}.png")
     path = workspace.path
     workspace.close()
     with Workspace.open(path) as reader, Workspace.open(path) as writer:
@@ -199,7 +199,7 @@ def test_every_statement_that_fails_leaves_all_or_nothing(workspace, known, monk
     """A file of rows that are still there may be gone; forgetting again completes it."""
     import review_db.forget as module
 
-    sha256, _ = find_image(workspace, f"{SECRET}.png")
+    sha256, _ = find_image(workspace, f"{MARK}.png")
     rows = workspace.status()
     statements = list(module._deletions(_reading(workspace)))
     for place in range(len(statements)):
