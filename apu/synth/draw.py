@@ -53,8 +53,8 @@ class Variation:
     idle: float = 3.0
     facing: float = 5.0
     place: float = 0.02
-    eye: tuple[float, float] = (0.8, 1.7)
-    fill: tuple[float, float] = (0.5, 0.92)
+    eye: tuple[float, float] = (0.7, 1.45)
+    fill: tuple[float, float] = (0.75, 0.96)
     apart: float = 0.35
     attempts: int = 12
 
