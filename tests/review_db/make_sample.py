@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from apu.errors import AnswerError, ConflictError
 from apu.types import Decision, Verdict
-from review_db import Drop, SetNote, TakeSuggestion, Workspace
+from review_db import Drop, Order, PairFilter, SetNote, TakeSuggestion, Workspace
 from review_db.schema import APPLICATION_ID, migrations
 
 
@@ -34,6 +34,12 @@ def work(workspace: Workspace, folder: Path) -> None:
     workspace.jobs.claim("worker")
     workspace.add_fit(pair, make_fit(), revision=4, curator="ada", job=job, worker="worker")
     workspace.decide(pair, Decision(verdict=Verdict.ACCEPT, curator="ada", note="good"), revision=4)
+    review = workspace.reviews.assign(pair, "eve")
+    workspace.reviews.judge(review, Decision(verdict=Verdict.FLAG, curator="eve"), edits=[Drop(contact=1)])
+    workspace.claims.take(pair, "bob")
+    workspace.claims.skip(pair, "ada")
+    workspace.drafts.save(pair, "bob", revision=5, note="half", edits=[Drop(contact=1)])
+    workspace.views.save("doubtful", "ada", PairFilter(confidence=(None, 0.5)), order=Order.UNCERTAIN)
 
 
 if __name__ == "__main__":

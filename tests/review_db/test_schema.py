@@ -10,7 +10,7 @@ from sqlite_utils import Database
 
 from apu.errors import StoreError
 from apu.types import Verdict
-from review_db import PairState, Workspace
+from review_db import PairFilter, PairState, Workspace
 from review_db.database import SAFE_SQLITE, check_sqlite, sqlite3
 from review_db.details import answer_records, fit_records
 from review_db.edits import rebuild
@@ -44,6 +44,20 @@ def test_a_workspace_of_every_version_opens_with_its_work(sample, tmp_path) -> N
             (fit,) = fit_records(connection, line.id, sheet, history)
         assert (fit.body, fit.stale, len(fit.contacts)) == ("anny-free", False, 2)
         assert len(workspace.images()[0].inputs) == 1
+
+
+def test_the_sample_of_team_work_holds_a_row_of_every_kind(tmp_path) -> None:
+    connection = sqlite3.connect(tmp_path / "review.db")
+    connection.executescript((Path(__file__).parent / "samples" / "team_work.sql").read_text())
+    connection.close()
+    with Workspace.open(tmp_path) as workspace:
+        (line,) = workspace.pairs(PairFilter(disagrees=True))
+        assert [review.curator for review in workspace.reviews.list(pair=line.id)] == ["eve"]
+        assert workspace.drafts.get(line.id, "bob").note == "half"
+        assert [view.name for view in workspace.views.list()] == ["doubtful"]
+        with workspace.database.read() as connection:
+            rows = "SELECT length(value), (SELECT count(*) FROM claims), (SELECT count(*) FROM skips) FROM secrets"
+            assert tuple(connection.execute(rows).fetchone()) == (32, 1, 1)
 
 
 def test_a_newer_workspace_is_refused_untouched(workspace, pair) -> None:
