@@ -14,8 +14,8 @@ from the formulas. Where the papers leave something open, this is what is taken 
 - A contact's region is the union of the regions of its part. APU's soft contact, W times the smallest squared distance
   in centimetres, takes the place of BUDDI's region contact and its weight. BUDDI's own (the mean of the squared
   distances from each region's vertices to the nearest of the other's, both directions added, unweighted) is made for
-  regions of a palm's size; pulling all of a hand to all of a back and back again, it leaves people worse than they
-  began (docs/reference.md). It is there with weight 0, so that the published baseline is the stronger of the two.
+  regions of a palm's size; pulling all of a hand to all of a back and back again, it presses people flat. It is there
+  with weight 0, so that the published baseline is the stronger of the two (docs/reference.md compares them).
 - Interpenetration is the sum over the inside vertices of the squared distance (metres) to the other's nearest vertex;
   inside means a winding number above one half about the proxy.
 - The proxy is the outer skin decimated to about 1,000 vertices, each moved to the nearest vertex of the full mesh, so
