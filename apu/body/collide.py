@@ -68,6 +68,7 @@ def _closest(
     points: wp.array2d(dtype=wp.vec3),
     bound: wp.array2d(dtype=float),
     ignored: float,
+    once: bool,
     depth: wp.array2d(dtype=float),
     face: wp.array2d(dtype=int),
     bary: wp.array2d(dtype=wp.vec3),
@@ -83,13 +84,18 @@ def _closest(
         return
     q = x + origins[body]
     depth[body, i] = -reach
-    hit = wp.mesh_query_point_no_sign(mesh, q, reach)
     side = wp.sign(known)
     if known == 0.0:
         inside = _winds(mesh, q, _RAY_0)
-        if _winds(mesh, q, _RAY_1) != inside:
+        if (inside or not once) and _winds(mesh, q, _RAY_1) != inside:
             inside = _winds(mesh, q, _RAY_2)
         side = wp.where(inside, 1.0, -1.0)
+    if side < 0.0 and once:
+        depth[body, i] = -ignored
+        reach = ignored
+    if reach == 0.0:
+        return
+    hit = wp.mesh_query_point_no_sign(mesh, q, reach)
     if hit.result:
         closest = wp.mesh_eval_position(mesh, hit.face, hit.u, hit.v)
         depth[body, i] = side * wp.length(closest - q)
@@ -152,12 +158,13 @@ class Collider:
             else:
                 self._mesh.refit()
 
-    def query(self, points: Float[Tensor, "bodies points 3"], *, ignored: float = 0.0) -> Inside:
+    def query(self, points: Float[Tensor, "bodies points 3"], *, ignored: float = 0.0, once: bool = False) -> Inside:
         """How deep `points[b]` lie in body b, and the nearest place on its surface.
 
         Args:
             points: same frame as the vertices. A collider is asked about the same points each time, as they move.
             ignored: metres; points further outside than this are not looked up.
+            once: the points are not asked about again, so nobody needs to know how far outside the others are.
         """
         if self._mesh is None:
             raise ValueError("update the bodies' vertices before the first query")
@@ -179,6 +186,7 @@ class Collider:
             wp.from_torch(local, dtype=wp.vec3),
             wp.from_torch(bound),
             ignored,
+            once,
             wp.from_torch(depth),
             wp.from_torch(face),
             wp.from_torch(bary, dtype=wp.vec3),
@@ -222,5 +230,5 @@ def penetration(
     """
     collider = Collider(faces, vertices.shape[1], len(vertices), vertices.device)
     collider.update(vertices)
-    depth = other_person(collider.query(other_person(vertices)).depth[..., None])[..., 0]
+    depth = other_person(collider.query(other_person(vertices), once=True).depth[..., None])[..., 0]
     return depth.clamp_min(0), depth > 0
