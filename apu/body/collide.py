@@ -44,7 +44,7 @@ wp.config.log_level = logging.ERROR
 @wp.func
 def _winds(mesh: wp.uint64, q: wp.vec3, ray: wp.vec3) -> bool:
     """Whether the closed surface winds around a point: a ray's ways out are more than its ways in."""
-    turns = int(0)
+    turns = int(0)  # noqa: UP018, RUF046 - Warp takes a bare literal for a constant
     start = q
     left = float(_RAY_LENGTH)
     for _ in range(_MOST_CROSSINGS):
