@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +50,17 @@ def take_paper(workspace: Workspace, path: Path, bodies: Callable[[str], BodyMod
     images = defaultdict(list)
     for image in workspace.images():
         images[image.name].append(image)
+    measure = _Measure(bodies) if fits else None
     pairs = []
     for row in read_paper(path):
         try:
-            pairs.append(_pair(row, images[row.image], bodies if fits else None))
+            pairs.append(_pair(row, images[row.image], measure))
         except (AnswerError, ValueError) as error:
             raise FormatError(f"{path}: row {row.row} ({row.image[:80]}) cannot be used: {str(error)[:300]}") from error
     return add_pairs(workspace, pairs)
 
 
-def _pair(row: PaperPair, images: Sequence[ImageRecord], bodies: Callable[[str], BodyModel] | None) -> NewPair:
+def _pair(row: PaperPair, images: Sequence[ImageRecord], measure: "_Measure | None") -> NewPair:
     if len(images) != 1:
         found = "no photograph" if not images else f"{len(images)} photographs"
         raise ValueError(f"{found} of this name in the workspace; import one first: apu import")
@@ -76,7 +78,7 @@ def _pair(row: PaperPair, images: Sequence[ImageRecord], bodies: Callable[[str],
     )
     answer = parse_answer(row.answer, model=ASKER, simulated=row.simulated) if row.answer.strip() else None
     contacts = answer.contacts if answer else ()
-    fit = _measured(row.params, observation, contacts, bodies(row.body)) if row.params and bodies else None
+    fit = measure(row.params, row.body, observation, contacts) if row.params and measure else None
     return NewPair(image=image.id, observation=observation, answer=_named(answer, row), asker=ASKER, fit=fit)
 
 
@@ -85,38 +87,43 @@ def _named(answer: ContactAnswer | None, row: PaperPair) -> ContactAnswer | None
     return replace(answer, interaction=row.interaction) if answer and row.interaction else answer
 
 
-def _measured(
-    params: BodyParams, observation: PairObservation, contacts: Sequence[Contact], body: BodyModel
-) -> FitResult:
-    """Given parameters with the figures of a fit; no step was made."""
-    options = FitOptions()
-    vertices = body.forward(params).vertices
-    error_512, error_px = reprojection_error(
-        body.keypoints(params), observation, min_confidence=options.min_confidence, border=options.border
-    )
-    if not (np.isfinite(error_512).all() and np.isfinite(vertices).all()):
-        raise ValueError("its parameters cannot be measured: too few keypoints are sure, or a body is not finite")
-    deepest, mean = penetration_depth(vertices, body.skin_faces)
-    return FitResult(
-        params=params,
-        start=params,
-        contacts=tuple(contacts),
-        swapped=False,
-        gaps_m=contact_gaps(vertices, tuple(contacts), regions_of(body)),
-        reprojection_512=error_512,
-        reprojection_px=error_px,
-        max_penetration_m=deepest,
-        mean_penetration_m=mean,
-        kept=bool(np.all(error_512 < options.reprojection_limit)),
-        terms={},
-        stop="imported",
-        seconds=0.0,
-        iterations=0,
-        device=str(body.device),
-        body=body.name,
-        seed=0,
-        options={},
-    )
+class _Measure:
+    """Gives parameters the figures of a fit; no step is made."""
+
+    def __init__(self, bodies: Callable[[str], BodyModel]) -> None:
+        self._body, self._regions = cache(bodies), cache(regions_of)
+
+    def __call__(
+        self, params: BodyParams, name: str, observation: PairObservation, contacts: Sequence[Contact]
+    ) -> FitResult:
+        body, options = self._body(name), FitOptions()
+        vertices = body.forward(params).vertices
+        error_512, error_px = reprojection_error(
+            body.keypoints(params), observation, min_confidence=options.min_confidence, border=options.border
+        )
+        if not (np.isfinite(error_512).all() and np.isfinite(vertices).all()):
+            raise ValueError("its parameters cannot be measured: too few keypoints are sure, or a body is not finite")
+        deepest, mean = penetration_depth(vertices, body.skin_faces)
+        return FitResult(
+            params=params,
+            start=params,
+            contacts=tuple(contacts),
+            swapped=False,
+            gaps_m=contact_gaps(vertices, tuple(contacts), self._regions(body)),
+            reprojection_512=error_512,
+            reprojection_px=error_px,
+            max_penetration_m=deepest,
+            mean_penetration_m=mean,
+            kept=bool(np.all(error_512 < options.reprojection_limit)),
+            terms={},
+            stop="imported",
+            seconds=0.0,
+            iterations=0,
+            device=str(body.device),
+            body=body.name,
+            seed=0,
+            options={},
+        )
 
 
 _NO_ESTIMATE = MeshEstimate(

@@ -161,7 +161,8 @@ def _numbers(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.size != np.prod(shape):
         raise ValueError(f"{name} must be {' x '.join(map(str, shape))} numbers")
-    array = array.astype(np.float32).reshape(shape)
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is found as such
+        array = array.astype(np.float32).reshape(shape)
     if not (np.isfinite(array) & (np.abs(array) < _FAR)).all():
         raise ValueError(f"{name} holds a number that is none, or beyond {_FAR:g}")
     return array
