@@ -163,6 +163,8 @@ def serve(
 
 
 app.command("export")(data.export_)
+app.command("import-decisions")(data.import_decisions_)
+app.command("forget")(data.forget_)
 
 
 @app.command()
