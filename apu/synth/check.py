@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from apu.body.model import BodyModel
 from apu.body.regions import Regions
 from apu.camera import project
 from apu.fit.limits import joint_ranges
 from apu.metrics import contact_gaps, penetration_depth
-from apu.synth.recipe import Recipe, part
+from apu.synth.recipe import Recipe, orientations, part
 from apu.types import SMPL_JOINTS, BodyParams
 
 
@@ -21,12 +22,14 @@ class Limits:
 
     Attributes:
         gap: of a listed contact, metres between vertices of the two parts. depth: of any vertex in the other body.
+        turn: radians of the whole body away from what the recipe means, lest nobody recognise it.
         bend: radians beyond the joint limits. floor: metres of what rests from what it rests on, and below the floor.
         apart: between the people's centres in the picture, pixels.
     """
 
     gap: float = 0.005
     depth: float = 0.010
+    turn: float = 0.4
     bend: float = 0.05
     floor: float = 0.010
     apart: float = 10.0
@@ -53,6 +56,9 @@ def flaws(
     deepest, _ = penetration_depth(vertices, body.skin_faces)
     if deepest > limits.depth:
         found.append(f"a vertex is {1000 * deepest:.1f} mm inside the other body")
+    toppled = (Rotation.from_rotvec(params.global_orient) * orientations(recipe).inv()).magnitude()
+    for person in np.flatnonzero(toppled > limits.turn):
+        found.append(f"person {person} is turned {np.degrees(toppled[person]):.0f} degrees away from what is meant")
     beyond = _beyond(params)
     for person, joint in zip(*np.nonzero(beyond > limits.bend), strict=True):
         degrees = np.degrees(beyond[person, joint])

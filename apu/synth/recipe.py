@@ -169,13 +169,12 @@ def load_classes() -> Mapping[str, Recipe]:
 def start(recipe: Recipe, body: BodyModel) -> BodyParams:
     """The people as the recipe words them: pelvis over its place, lowest point on the floor, camera's frame."""
     scene = Rotation.from_euler("y", recipe.turn, degrees=True)
-    turns = [CAMERA_AXES * scene * _upright(p) for p in recipe.people]
     betas = np.zeros((2, NUM_BETAS), np.float32)
     for row, person in zip(betas, recipe.people, strict=True):
         row[: len(person.shape)] = person.shape
         row[-1] = person.child
     params = BodyParams(
-        global_orient=np.stack([turn.as_rotvec() for turn in turns]).astype(np.float32),
+        global_orient=orientations(recipe).as_rotvec().astype(np.float32),
         body_pose=np.stack([local_rotations(person.pose) for person in recipe.people]),
         betas=betas,
         transl=np.zeros((2, 3), np.float32),
@@ -190,7 +189,7 @@ def start(recipe: Recipe, body: BodyModel) -> BodyParams:
     return replace(params, transl=transl.astype(np.float32))
 
 
-def _upright(person: Person) -> Rotation:
-    """How the whole body is turned on the floor: tilted, then facing."""
-    forwards, leftwards = person.tilt
-    return Rotation.from_euler("YXZ", [person.facing, forwards, -leftwards], degrees=True)
+def orientations(recipe: Recipe) -> Rotation:
+    """How either person's whole body is turned in the camera's frame: tilted, facing somewhere, with the scene."""
+    angles = [(recipe.turn + p.facing, p.tilt[0], -p.tilt[1]) for p in recipe.people]
+    return CAMERA_AXES * Rotation.from_euler("YXZ", angles, degrees=True)
