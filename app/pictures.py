@@ -83,7 +83,8 @@ class Pictures:
             self._guess(record)
 
     def photograph(self, pair: int) -> bytes:
-        """The crop of both people as JPEG."""
+        """The crop of both people as JPEG; errors as `picture`."""
+        self._workspace.pair(pair)  # one that was forgotten meanwhile has no pictures any more, kept or not
         return self._keep(f"photo-{pair}.jpg", lambda: self._crop(pair))
 
     def picture(self, meshes: Meshes, picture: Picture) -> bytes:
@@ -94,6 +95,7 @@ class Pictures:
             FitError: a pair has no first guess.
             InputError: a running job has no preview (any more).
         """
+        self._workspace.pair(meshes.pair)
         if meshes.source is Source.JOB:
             with self._drawing:
                 return self._draw(self._scene(meshes), picture)
@@ -101,6 +103,7 @@ class Pictures:
 
     def glb(self, meshes: Meshes) -> Path:
         """The meshes as a GLB file with lit contact regions and rods across open gaps; errors as `picture`."""
+        self._workspace.pair(meshes.pair)
         self._keep(f"{meshes.name}.glb", lambda: self._solid(self._scene(meshes)))
         return self._folder / f"{meshes.name}.glb"
 
