@@ -45,7 +45,8 @@ def parse_bev(arrays: Mapping[str, np.ndarray], path: Path) -> Meshes:
         transl = numbers(results, "cam_trans", 3)
         if not len(thetas) == len(betas) == len(points) == len(transl) or points.shape[1] < _SMPL_JOINTS:
             raise FormatError("its arrays disagree about the number of people or joints")
-        points = points + transl[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found as such
+            points = points + transl[:, None]
         estimate = estimate_of(
             orient_and_pose=thetas[:, :_SHARED_JOINTS],
             betas=betas,

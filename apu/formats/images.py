@@ -22,6 +22,8 @@ MAX_PIXELS = 50_000_000
 """One decoded image takes 8 bytes per pixel while it is read."""
 
 _MAX_BYTES = 128 * MIB
+_MAX_SCANS = 100
+"""A camera's progressive JPEG has about ten; each takes as long as decoding the whole image."""
 _STRIP = 256
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError)
 
@@ -66,8 +68,11 @@ def read_image(path: Path) -> Image:
             warnings.catch_warnings(action="ignore"),
             PIL.Image.open(BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image,
         ):
-            if image.width * image.height > MAX_PIXELS:
+            # A JPEG in scans keeps all coefficients: a fourth channel takes a third more.
+            if image.width * image.height * (4 if image.mode == "CMYK" else 3) > 3 * MAX_PIXELS:
                 raise PIL.Image.DecompressionBombError
+            if image.format == "JPEG" and data.count(b"\xff\xda") > _MAX_SCANS:
+                raise UnsafeFileError(f"{path} is a JPEG in more than {_MAX_SCANS} scans; save it anew")
             if image.mode.startswith(("I", "F")):
                 raise FormatError(f"{path} has more than 8 bits per channel; save it as an 8-bit image")
             kind, rgb = str(image.format), _pixels(image)
@@ -83,13 +88,12 @@ def read_image(path: Path) -> Image:
 def _pixels(image: PIL.Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     """RGB, rotated as the camera's EXIF entry says; copied in strips, since Pillow would hold all of it three times."""
     PIL.ImageOps.exif_transpose(image, in_place=True)
-    if "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode != "RGB":
-        image = image.convert("RGB")
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, _STRIP):
         bottom = min(top + _STRIP, image.height)
-        rgb[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+        strip = image.crop((0, top, image.width, bottom))
+        if "transparency" in strip.info:
+            strip = strip.convert("RGBA")
+        rgb[top:bottom] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
     rgb.flags.writeable = False
     return rgb
