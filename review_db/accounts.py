@@ -216,7 +216,7 @@ class Accounts:
 
     def _hash(self, password: str) -> str:
         with _a_turn():
-            return self._hasher.hash(password)
+            return self._hasher.hash(password.encode(errors="replace"))
 
     def _matches(self, stored: str, password: str) -> tuple[bool, str | None]:
         """Whether it is the password, and its new hash where the stored one is of weaker parameters."""
@@ -224,7 +224,7 @@ class Accounts:
             return False, None
         try:
             with _a_turn():
-                self._hasher.verify(stored, password)
+                self._hasher.verify(stored, password.encode(errors="replace"))
         except (VerificationError, InvalidHashError):
             return False, None
         return True, self._hash(password) if self._hasher.check_needs_rehash(stored) else None
@@ -242,6 +242,8 @@ def _a_turn() -> Iterator[None]:
 
 
 def _find(connection: sqlite3.Connection, name: str) -> sqlite3.Row | None:
+    if not name.isprintable():  # no account has such a name, and SQLite cannot take all of them
+        return None
     return connection.execute("SELECT * FROM accounts WHERE name = ?", (name,)).fetchone()
 
 
@@ -250,12 +252,12 @@ def _account(row: sqlite3.Row) -> Account:
 
 
 def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def _bucket(name: str) -> str:
     """Too short to find a name by: people type their password into the wrong field."""
-    return hashlib.sha256(name.casefold().encode()).hexdigest()[:8]
+    return hashlib.sha256(name.casefold().encode(errors="replace")).hexdigest()[:8]
 
 
 def _network(address: str) -> str:
