@@ -128,7 +128,7 @@ def forget_(
         done = forget(opened, sha256)
     if not done.clean:
         raise StoreError(f"{image} is removed, but a program that reads {workspace} keeps its log; close it and repeat")
-    typer.echo("Exports and backups made before still hold it: make them anew. Restart a running apu serve.", err=True)
+    typer.echo("Exports and backups made before still hold it: make them anew.", err=True)
     _print(f"{image} and {len(done.pairs)} pairs are removed", asdict(done), as_json)
 
 

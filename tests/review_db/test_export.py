@@ -5,29 +5,33 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from apu.errors import StoreError
 from apu.types import Decision, Verdict
-from review_db import Drop, ExportOptions, PairFilter, export, read_export
+from review_db import Drop, ExportOptions, PairFilter, SetNote, Workspace, export, read_export
+from review_db.exports.folder import appearing
+from review_db.exports.snapshot import Snapshot
 
 EVERY = ExportOptions(where=PairFilter())
 
 
 @pytest.fixture
 def decided(workspace, add_pairs, toys):
-    """Three fitted pairs: the first accepted (on its first of two fits), the second rejected, the third open."""
+    """Three fitted pairs: the first accepted (on the second of its three fits), the second rejected, the third open."""
     pairs = add_pairs(3)
     for pair in pairs:
         workspace.add_fit(pair, toys.fit(seed=pair), revision=1, curator="ada")
-    first = workspace.pair(pairs[0]).fits[0].id
     workspace.edit_contacts(pairs[0], Drop(contact=2), curator="ada", revision=1)
+    chosen = workspace.add_fit(pairs[0], toys.fit(seed=pairs[0]), revision=2)
     workspace.add_fit(pairs[0], toys.fit(seed=99), revision=2)
-    accept = Decision(verdict=Verdict.ACCEPT, curator="ada", fit_id=first, note="arms cross")
+    accept = Decision(verdict=Verdict.ACCEPT, curator="ada", fit_id=chosen, note="arms cross")
     workspace.decide(pairs[0], accept, revision=2)
     workspace.decide(pairs[1], Decision(verdict=Verdict.REJECT, curator="bob"), revision=1)
     return pairs
@@ -162,3 +166,126 @@ def test_a_killed_export_leaves_a_whole_folder_or_none(workspace, decided, tmp_p
         assert len(read_export(out).pairs) == 3
     else:
         export(workspace, out, EVERY)
+
+
+KILLED_EVERYWHERE = """
+import itertools, os, signal, shutil, sys
+from pathlib import Path
+from review_db import ExportOptions, PairFilter, Workspace, export, read_export
+from review_db.exports import write
+path, out = Path(sys.argv[1]), Path(sys.argv[2])
+for place in itertools.count():
+    child = os.fork()
+    if not child:
+        left = iter(range(place))
+        def kill(event, arguments):
+            if event in ("open", "os.rename", "os.mkdir", "shutil.rmtree") and next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+        with Workspace.open(path) as workspace:
+            sys.addaudithook(kill)
+            export(workspace, out, ExportOptions(where=PairFilter()))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if out.exists():
+        assert len(read_export(out).pairs) == 3
+        shutil.rmtree(out)
+    else:
+        assert status == signal.SIGKILL, status
+    if status == 0:
+        break
+print(place, len(list(out.parent.glob(".out.partial-*"))))
+"""
+
+
+def test_an_export_killed_at_any_file_is_whole_or_absent(workspace, decided, tmp_path) -> None:
+    folder = tmp_path / "exports"
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", KILLED_EVERYWHERE]
+    done = subprocess.run([*command, workspace.path, folder / "out"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    places, left = map(int, done.stdout.split())
+    assert places > 30
+    assert left == 0, "the last one swept what the killed ones had left"
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(workspace, decided, tmp_path) -> None:
+    left = [tmp_path / f".out.partial-{name}" for name in ("11111111", "22222222")]
+    other = tmp_path / ".others.partial-11111111"
+    for folder in (*left, other):
+        folder.mkdir()
+        (folder / "pairs.json").write_text("half")
+    export(workspace, tmp_path / "out")
+    assert not any(folder.exists() for folder in left)
+    assert other.exists(), "another export's"
+
+
+def test_two_exports_to_one_place_do_not_meet(workspace, decided, tmp_path) -> None:
+    with appearing(tmp_path / "out") as folder:
+        with pytest.raises(StoreError, match="is being written by another export; wait"):
+            export(workspace, tmp_path / "out")
+        assert folder.is_dir()
+        (folder / "file").write_text("whole")
+    assert (tmp_path / "out" / "file").read_text() == "whole"
+
+
+def test_a_name_with_signs_of_a_pattern_is_a_name(workspace, decided, tmp_path) -> None:
+    other = tmp_path / ".out1.partial-11111111"
+    other.mkdir()
+    export(workspace, tmp_path / "out[1]*")
+    assert other.exists()
+    assert len(read_export(tmp_path / "out[1]*").pairs) == 1
+
+
+def test_an_export_is_of_one_moment_while_people_work(workspace, decided, tmp_path, monkeypatch) -> None:
+    """Another connection decides and edits between two pairs; the export shows none of it."""
+    before = {line.id: line for line in workspace.pairs()}
+    items = Snapshot.items
+
+    def working(self):
+        with Workspace.open(workspace.path) as other:
+            for number, item in enumerate(items(self)):
+                if not number:
+                    for pair in decided[1:]:
+                        note = SetNote(text="meanwhile")
+                        other.edit_contacts(pair, note, curator="cleo", revision=before[pair].revision)
+                yield item
+
+    monkeypatch.setattr(Snapshot, "items", working)
+    export(workspace, tmp_path / "out", EVERY)
+    pairs = read_export(tmp_path / "out").pairs
+    assert [pair.entry["note"] for pair in pairs] == ["", "", ""]
+    assert [pair.entry["updated_at"] for pair in pairs] == [before[pair].updated_at for pair in decided]
+    assert [workspace.pair(pair).sheet.note for pair in decided] == ["", "meanwhile", "meanwhile"]
+
+
+AS_NOBODY = """
+import functools, os, sys
+import encodings.cp437  # zipfile asks for it when nobody may read Python's own folder any more
+from pathlib import Path
+from review_db import ExportOptions, PairFilter, Workspace, export
+from review_db.exports import write
+write.version = functools.cache(write.version)
+write.version("apu-review")
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+with Workspace.open(Path(sys.argv[1])) as workspace:
+    export(workspace, Path(sys.argv[2]), ExportOptions(where=PairFilter()))
+"""
+
+
+def test_a_workspace_that_may_only_be_read_is_exported(workspace, decided, tmp_path) -> None:
+    export(workspace, tmp_path / "one", EVERY)
+    workspace.close()
+    with tempfile.TemporaryDirectory() as name:  # a folder that everybody may enter, unlike pytest's own
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "out").mkdir()
+        (folder / "out").chmod(0o777)
+        shutil.copytree(workspace.path, folder / "workspace")
+        for path in (folder / "workspace", *(folder / "workspace").rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        command = [sys.executable, "-c", AS_NOBODY, folder / "workspace", folder / "out" / "two"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        for path in (folder / "workspace", *(folder / "workspace").rglob("*")):
+            path.chmod(0o755)
+        assert done.returncode == 0, done.stderr
+        assert contents(folder / "out" / "two") == contents(tmp_path / "one")
