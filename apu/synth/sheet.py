@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import PIL.Image
+import torch
 from jaxtyping import UInt8
 
 from apu.body.model import BodyModel, load_body
@@ -41,10 +42,11 @@ def main(out: Path, names: Sequence[str], seeds: int) -> None:
     """Write a sheet of drawn scenes of all classes, or of the named ones."""
     body = load_body()
     scenes = list(draw_scenes(names or tuple(load_classes()), range(seeds), fit_body(body)))
-    PIL.Image.fromarray(sheet(scenes, body, columns=seeds)).quantize(256, kmeans=2).save(out, optimize=True)
+    PIL.Image.fromarray(sheet(scenes, body, columns=max(seeds, 2))).quantize(256, kmeans=2).save(out, optimize=True)
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.png")
     parser.add_argument("names", nargs="*", metavar="CLASS")
