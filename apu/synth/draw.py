@@ -56,7 +56,7 @@ class Variation:
     eye: tuple[float, float] = (0.7, 1.45)
     fill: tuple[float, float] = (0.75, 0.96)
     apart: float = 0.35
-    attempts: int = 12
+    attempts: int = 20
 
 
 VARIATION = Variation()
