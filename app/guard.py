@@ -22,7 +22,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 
-_GRADIO_PATHS = ("/gradio_api/run/", "/gradio_api/queue/", "/gradio_api/heartbeat/", "/gradio_api/file=",
+_GRADIO_PATHS = ("/gradio_api/run/", "/gradio_api/heartbeat/", "/gradio_api/file=",
                  "/gradio_api/startup-events")  # fmt: skip
 """What the page needs of Gradio's own interface; uploads and the rest are closed."""
 

@@ -91,8 +91,8 @@ def test_a_stranger_changes_nothing(stranger: TestClient, workspace: Workspace) 
     before = workspace.pair(1).sheet
     edit = {"name": "flip", "contact": 1, "pair": 1, "revision": before.revision}
     body = {"fn_index": 0, "data": [], "event_data": edit, "session_hash": "s", "trigger_id": 1}
-    for way in ("run/predict", "queue/join"):
-        assert stranger.post(f"/gradio_api/{way}", json=body).status_code == 401
+    for way, status in (("run/predict", 401), ("queue/join", 403), ("call/act", 403)):
+        assert stranger.post(f"/gradio_api/{way}", json=body).status_code == status
     assert stranger.post("/logout").status_code == 401
     assert workspace.pair(1).sheet == before
 

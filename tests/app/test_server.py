@@ -101,10 +101,10 @@ def test_the_same_request_from_its_own_page_is_served(client: TestClient, path: 
         assert workspace.pair(2).sheet.revision == before.revision + 1
 
 
-@pytest.mark.parametrize("address", ["/gradio_api/upload", "/gradio_api/component_server", "/gradio_api/stream/1"])
+@pytest.mark.parametrize("address", ["upload", "component_server", "stream/1", "queue/join", "queue/data", "call/act"])
 def test_unused_parts_of_gradio_are_closed(client: TestClient, address: str) -> None:
-    assert client.post(address).status_code == 403
-    assert client.get(address).status_code == 403
+    assert client.post(f"/gradio_api/{address}").status_code == 403
+    assert client.get(f"/gradio_api/{address}").status_code == 403
 
 
 def test_every_answer_forbids_what_comes_from_elsewhere(client: TestClient) -> None:
