@@ -1,7 +1,8 @@
 """The queue in memory: one numpy column for each thing that it filters and sorts by, in step with the database.
 
 A page or a count of a million pairs takes milliseconds this way, whatever the filter, where SQLite takes a tenth of a
-second or more. `queue_changes`, which triggers write, tells which pairs changed, in this process or in another.
+second or more. `queue_changes`, which triggers write, tells which pairs changed, in this process or in another. The
+columns of many pairs are kept in the database (`queue_columns`), because reading the rows takes seconds.
 """
 
 import json
@@ -20,19 +21,23 @@ Mask = Bool[np.ndarray, "pairs"]
 
 _STATES = tuple(PairState)
 _ROWS = """
-SELECT id, image_id, state, source, interaction, action, simulated, uncertainty, fit_error, fit_id IS NOT NULL, gap_m,
+SELECT id, image_id, state, source, interaction, action, simulated, -uncertainty, -fit_error, fit_id IS NOT NULL, gap_m,
     coalesce(decider_id, 0), disagrees FROM pairs
 """
 _TYPES: dict[str, Any] = {
     "id": np.int64, "image": np.int64, "state": np.uint8, "source": np.int32, "interaction": np.int32,
-    "action": np.int32, "simulated": np.bool_, "uncertainty": np.float64, "fit_error": np.float64, "fitted": np.bool_,
+    "action": np.int32, "simulated": np.bool_, "certainty": np.float64, "fit": np.float64, "fitted": np.bool_,
     "gap_m": np.float64, "curator": np.int32, "disagrees": np.bool_,
 }  # fmt: skip
-_GIVEN = ("image", "source", "interaction", "action", "simulated", "uncertainty")
+"""``certainty`` and ``fit`` are -`PairSummary.uncertainty` and -`PairSummary.fit_error`: the smallest comes first."""
+
+_GIVEN = ("image", "source", "interaction", "action", "simulated", "certainty")
 """Columns that reviewing does not change."""
 
-_NAMES_AT_ONCE = 1 << 16
-_KEPT = 8
+_ROWS_AT_ONCE = 1 << 16
+
+KEEP_FROM = 50_000
+"""So many pairs make it worth keeping their columns, and a quarter as many changes keeping them again."""
 
 
 class Queue:
@@ -44,10 +49,12 @@ class Queue:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: int | None = None
+        self._kept: int | None = None
         self._columns: dict[str, np.ndarray] = {name: np.empty(0, kind) for name, kind in _TYPES.items()}
         self._texts = {name: _Texts() for name in ("source", "interaction", "action")}
         self._names = _Names()
-        self._cache: dict[Any, np.ndarray] = {}
+        self._givens, self._turns = _Kept(8), _Kept(4)
+        self._chances, self._strata = _Kept(2), _Kept(1)
 
     def ids(
         self,
@@ -64,18 +71,19 @@ class Queue:
         """The pairs after (backwards: before) a place in the queue, or from its end; `without` leaves some out."""
         with self._lock:
             self._follow(connection)
+            ids = self._columns["id"]
             mask = self._matching(connection, where)
             mask[self._places(without)] = False
-            index = np.flatnonzero(mask)
             keys, here = self._keys(connection, where, order, seed, after)
-            keys = keys[index]
-            if after is not None:
-                before = self._before(index, keys, here, after)
-                beyond = before if backwards else ~before & (self._columns["id"][index] != after.id)
-                index, keys = index[beyond], keys[beyond]
-            if backwards:
-                index, keys = index[::-1], -keys[::-1]
-            return self._columns["id"][index[_smallest(keys, limit)]].tolist()
+            if after is not None and backwards:
+                mask &= keys <= here
+                rest = slice(np.searchsorted(ids, after.id), None)
+                mask[rest] &= keys[rest] != here
+            elif after is not None:
+                mask &= keys >= here
+                rest = slice(None, np.searchsorted(ids, after.id, side="right"))
+                mask[rest] &= keys[rest] != here
+            return ids[_first(mask, keys, limit, backwards=backwards)].tolist()
 
     def count(self, connection: sqlite3.Connection, where: PairFilter) -> int:
         """How many pairs the queue has."""
@@ -89,9 +97,11 @@ class Queue:
         """How many pairs of the queue stand before a place."""
         with self._lock:
             self._follow(connection)
-            index = np.flatnonzero(self._matching(connection, where))
+            mask = self._matching(connection, where)
             keys, here = self._keys(connection, where, order, seed, place)
-            return int(np.count_nonzero(self._before(index, keys[index], here, place)))
+            ties = slice(None, np.searchsorted(self._columns["id"], place.id))
+            before = np.count_nonzero(mask & (keys < here)) + np.count_nonzero(mask[ties] & (keys[ties] == here))
+            return int(before)
 
     def facets(self, connection: sqlite3.Connection, where: PairFilter) -> dict[str, dict[str, int]]:
         """How many pairs of the queue are in each state, of each source and of each interaction; none: left out."""
@@ -114,16 +124,57 @@ class Queue:
             connection.execute(f"SELECT coalesce({end}(id), 0) FROM queue_changes").fetchone()[0]  # noqa: S608
             for end in ("min", "max")
         )
+        if self._seen is None:
+            self._seen = self._kept = self._recall(connection)
         if self._seen is None or (latest > self._seen and oldest > self._seen + 1):
+            self._kept = None
             self._columns = self._read(connection, _ROWS + "ORDER BY id", ())
             self._names = _Names()
-            self._cache.clear()
+            self._forget()
         elif latest > self._seen:
             changed = connection.execute("SELECT DISTINCT pair_id FROM queue_changes WHERE id > ?", (self._seen,))
             pairs = sorted(pair for (pair,) in changed)
             listed = _ROWS + "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"  # noqa: S608
             self._take(pairs, self._read(connection, listed, (json.dumps(pairs),)))
         self._seen = max(latest, self._seen or 0)  # another thread may have seen more than this transaction does
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """The columns took long to read, or have changed much since they were kept."""
+        if self._seen is None or len(self._columns["id"]) < KEEP_FROM:
+            return False
+        return self._kept is None or self._seen > self._kept + KEEP_FROM // 4
+
+    def keep(self, connection: sqlite3.Connection) -> None:
+        """Store the columns for the next process, in a write transaction."""
+        with self._lock:
+            self._kept = self._seen
+            texts = json.dumps({name: texts.texts for name, texts in self._texts.items()}).encode()
+            rows = {"texts": texts} | {name: column.tobytes() for name, column in self._columns.items()}
+            connection.executemany(
+                "REPLACE INTO queue_columns (name, change, data) VALUES (?, ?, ?)",
+                [(name, self._seen, data) for name, data in rows.items()],
+            )
+
+    def _recall(self, connection: sqlite3.Connection) -> int | None:
+        """Take the columns over that were kept; gives the change up to which they go, None where there are none."""
+        rows = connection.execute("SELECT name, change, data FROM queue_columns").fetchall()
+        data, changes = {name: value for name, _, value in rows}, {change for _, change, _ in rows}
+        if data.keys() != {"texts", *_TYPES} or len(changes) != 1:
+            return None
+        try:
+            columns = {name: np.frombuffer(data[name], kind).copy() for name, kind in _TYPES.items()}
+            texts = {name: _Texts(each) for name, each in json.loads(data["texts"]).items()}
+            sizes = {"state": len(_STATES)} | {name: len(texts[name].texts) for name in self._texts}
+        except (ValueError, TypeError, AttributeError, KeyError):
+            return None
+        in_step = len({len(column) for column in columns.values()}) == 1 and bool((np.diff(columns["id"]) > 0).all())
+        if not in_step or any(
+            (columns[name] >= size).any() or (columns[name] < 0).any() for name, size in sizes.items()
+        ):
+            return None
+        self._columns, self._texts = columns, texts
+        return changes.pop()
 
     def _read(self, connection: sqlite3.Connection, sql: str, values: tuple[Any, ...]) -> dict[str, np.ndarray]:
         cursor = connection.cursor()
@@ -132,7 +183,7 @@ class Queue:
         code: dict[str, Callable[[str], int]] = {name: texts.code for name, texts in self._texts.items()}
         code["state"] = {state.value: number for number, state in enumerate(_STATES)}.__getitem__
         cursor.execute(sql, values)
-        while rows := cursor.fetchmany(_NAMES_AT_ONCE):
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             named = zip(_TYPES, zip(*rows, strict=True), strict=True)
             coded = {name: list(map(code[name], column)) if name in code else column for name, column in named}
             parts.append({name: np.array(column, _TYPES[name]) for name, column in coded.items()})
@@ -143,7 +194,7 @@ class Queue:
         places, known = _find(columns["id"], ids)
         places = places[known]
         if not known.all() or any((columns[name][places] != rows[name][known]).any() for name in _GIVEN):
-            self._cache.clear()
+            self._forget()
         for name, column in columns.items():
             column[places] = rows[name][known]
         if not known.all():
@@ -154,7 +205,13 @@ class Queue:
             gone = self._places(set(changed) - set(ids.tolist()))
             self._columns = {name: np.delete(column, gone) for name, column in self._columns.items()}
             self._names = _Names()
-            self._cache.clear()
+            self._kept = None
+            self._forget()
+
+    def _forget(self) -> None:
+        """What was found of the given columns holds no longer."""
+        for kept in (self._givens, self._turns, self._chances, self._strata):
+            kept.clear()
 
     def _places(self, pairs: Collection[int]) -> Int[np.ndarray, "some"]:
         """Where those of the pairs stand that are there."""
@@ -177,13 +234,15 @@ class Queue:
         if where.gap_m is not None:
             mask &= _within(columns["gap_m"], where.gap_m)
         if where.reprojection is not None:
-            mask &= _within(columns["fit_error"], where.reprojection) & columns["fitted"]
+            low, high = where.reprojection
+            limits = (None if high is None else -high, None if low is None else -low)
+            mask &= _within(columns["fit"], limits) & columns["fitted"]
         return mask
 
     def _given(self, connection: sqlite3.Connection, where: PairFilter) -> Mask:
         """The part of a filter that reviewing does not change, kept for the next page."""
-        kept = replace(where, states=None, disagrees=None, curator=None, gap_m=None, reprojection=None)
-        return self._kept(("given", kept), lambda: self._find_given(connection, kept))
+        kept = _given(where)
+        return self._givens.find(kept, lambda: self._find_given(connection, kept))
 
     def _find_given(self, connection: sqlite3.Connection, where: PairFilter) -> Mask:
         columns, texts = self._columns, self._texts
@@ -197,7 +256,7 @@ class Queue:
         if where.image is not None:
             mask &= columns["image"] == where.image
         if where.confidence is not None:
-            mask &= _within(1 - columns["uncertainty"], where.confidence)
+            mask &= _within(1 + columns["certainty"], where.confidence)
         if where.text:
             part = where.text.encode().lower()
             self._names.follow(connection)
@@ -207,13 +266,6 @@ class Queue:
             mask &= found
         return mask
 
-    def _kept(self, key: Any, find: Callable[[], np.ndarray]) -> np.ndarray:
-        if key not in self._cache:
-            while len(self._cache) >= _KEPT:
-                self._cache.pop(next(iter(self._cache)))
-            self._cache[key] = find()
-        return self._cache[key]
-
     # Orders ---------------------------------------------------------------------------------------------------------
 
     def _keys(
@@ -222,26 +274,25 @@ class Queue:
         """What an order sorts by, smallest first, then by id; and that of a place as it was when it was read."""
         columns = self._columns
         if order in (Order.UNCERTAIN, Order.WORST_FIT):
-            name = "uncertainty" if order is Order.UNCERTAIN else "fit_error"
-            return -columns[name], -getattr(place, name) if place else 0.0
+            name, read = ("certainty", "uncertainty") if order is Order.UNCERTAIN else ("fit", "fit_error")
+            return columns[name], -getattr(place, read) if place else 0.0
         if order is Order.RANDOM:
-            keys = self._kept(("random", seed), lambda: _chances(columns["id"], seed))
+            keys = self._chances.find(seed, lambda: _chances(columns["id"], seed))
             return keys, float(_chances(np.array([place.id]), seed)[0]) if place else 0.0
         if order is Order.STRATIFIED:
             given = self._given(connection, where)
-            kept = replace(where, states=None, disagrees=None, curator=None, gap_m=None, reprojection=None)
-            keys = self._kept(("stratified", kept), lambda: self._turns(given))
+            keys = self._turns.find(_given(where), lambda: self._find_turns(given))
             here = keys[self._places((place.id,) if place else ())]
             return keys, float(here[0]) if len(here) else -1.0
         return np.zeros(len(columns["id"])), 0.0
 
-    def _turns(self, mask: Mask) -> Float[np.ndarray, "pairs"]:
+    def _find_turns(self, mask: Mask) -> Float[np.ndarray, "pairs"]:
         """Sort keys that take one pair of each interaction in turn, counting those of the mask.
 
         The mask does not depend on the work that is done, so that work on a pair moves no place.
         """
         columns = self._columns
-        by_interaction = self._kept("strata", lambda: np.lexsort((-columns["uncertainty"], columns["interaction"])))
+        by_interaction = self._strata.find(0, lambda: np.lexsort((columns["certainty"], columns["interaction"])))
         code, member = columns["interaction"][by_interaction], mask[by_interaction]
         before = np.cumsum(member) - member
         starts = np.flatnonzero(np.diff(code, prepend=-1))
@@ -251,16 +302,29 @@ class Queue:
         keys[by_interaction] = rank * len(alphabetical) + alphabetical[code]
         return keys
 
-    def _before(self, index: np.ndarray, keys: np.ndarray, here: float, place: PairSummary) -> Mask:
-        return (keys < here) | ((keys == here) & (self._columns["id"][index] < place.id))
+
+class _Kept(dict[Any, np.ndarray]):
+    """The latest few arrays that were found."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def find(self, key: Any, how: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array of a key, found again only where it is none of the latest."""
+        array = self.pop(key) if key in self else how()
+        while len(self) >= self._most:
+            del self[next(iter(self))]
+        self[key] = array
+        return array
 
 
 class _Texts:
     """Texts that many pairs share, as small numbers."""
 
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self._codes: dict[str, int] = {}
+    def __init__(self, texts: Sequence[str] = ()) -> None:
+        self.texts = list(texts)
+        self._codes = {text: code for code, text in enumerate(self.texts)}
 
     def code(self, text: str) -> int:
         """The number of a text, which is added when new."""
@@ -283,19 +347,21 @@ class _Names:
 
     def __init__(self) -> None:
         self._blocks: list[tuple[Int[np.ndarray, "names"], np.ndarray]] = []
-        self._last: tuple[int, str] = (0, "")
+        self._last: tuple[int, bytes] = (0, b"")
 
     def follow(self, connection: sqlite3.Connection) -> None:
         """Take over new images."""
-        number, name = self._last
-        row = connection.execute("SELECT name FROM images WHERE id = ?", (number,)).fetchone()
-        if number and (row is None or row[0] != name):  # it was removed, and its number may have been given again
-            self.__init__()
-        rows = connection.execute("SELECT id, name FROM images WHERE id > ? ORDER BY id", (self._last[0],))
-        while some := rows.fetchmany(_NAMES_AT_ONCE):
+        select = "SELECT id, CAST(lower(name) AS BLOB) FROM images"
+        last = connection.execute(f"{select} WHERE id = ?", self._last[:1]).fetchone()
+        if self._blocks and (last is None or tuple(last) != self._last):
+            self.__init__()  # it was removed, and its number may have been given again
+        rows = connection.cursor()
+        rows.row_factory = None
+        rows.execute(f"{select} WHERE id > ? ORDER BY id", self._last[:1])
+        while some := rows.fetchmany(_ROWS_AT_ONCE):
             ids, names = zip(*some, strict=True)
-            self._blocks.append((np.array(ids), np.array([name.encode().lower() for name in names])))
-            self._last = (ids[-1], names[-1])
+            self._blocks.append((np.array(ids), np.array(names)))
+            self._last = some[-1]
 
     def containing(self, part: bytes, images: Int[np.ndarray, "pairs"]) -> Mask:
         """The pairs of images whose name contains a part, which is in lower case."""
@@ -318,6 +384,26 @@ def _find(
 def _within(values: Float[np.ndarray, "pairs"], limits: Range) -> Mask:
     low, high = limits
     return (values >= (-np.inf if low is None else low)) & (values <= (np.inf if high is None else high))
+
+
+def _given(where: PairFilter) -> PairFilter:
+    """The part of a filter that reviewing does not change."""
+    return replace(where, states=None, disagrees=None, curator=None, gap_m=None, reprojection=None)
+
+
+def _first(
+    mask: Mask, keys: Float[np.ndarray, "pairs"], limit: int | None, *, backwards: bool
+) -> Int[np.ndarray, "few"]:
+    """Where the smallest keys of a mask are, in order, ties by place; `backwards` the other way round."""
+    if limit == 1 and mask.any():  # the next pair, without copies
+        if backwards:
+            return np.array([len(keys) - 1 - np.where(mask, keys, -np.inf)[::-1].argmax()])
+        return np.array([np.where(mask, keys, np.inf).argmin()])
+    index = np.flatnonzero(mask)
+    keys = keys[index]
+    if backwards:
+        index, keys = index[::-1], -keys[::-1]
+    return index[_smallest(keys, limit)]
 
 
 def _smallest(keys: Float[np.ndarray, "some"], limit: int | None) -> Int[np.ndarray, "few"]:

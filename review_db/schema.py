@@ -297,6 +297,9 @@ _TEAM = (
         f"DELETE FROM queue_changes WHERE id <= (SELECT max(id) FROM queue_changes) - {QUEUE_CHANGES}; END"
         for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
     ),
+    # The columns of such a queue, for the next process; they may not outlive a pair.
+    "CREATE TABLE queue_columns (name TEXT PRIMARY KEY, change INTEGER NOT NULL, data BLOB NOT NULL) STRICT",
+    "CREATE TRIGGER queue_columns_forget AFTER DELETE ON pairs BEGIN DELETE FROM queue_columns; END",
     # Takedowns: what was forgotten stays away, and only that may leave the history -----------------------------------
     """CREATE TABLE forgotten (
         sha256 TEXT PRIMARY KEY,

@@ -1,7 +1,8 @@
 """The workspace: one folder with `review.db`, images and artefacts, and every operation on it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -176,7 +177,7 @@ class Workspace:
         `after` is the summary as read when the pair was opened, so that work on it does not move the place. `seed` is
         that of `Order.RANDOM`.
         """
-        with self.database.read() as connection:
+        with self._looking() as connection:
             ids = self.queue.ids(connection, where, order, seed=seed, after=after, backwards=backwards, limit=limit)
             return tuple(queue.summaries(connection, ids))
 
@@ -197,17 +198,17 @@ class Workspace:
         self, pair: PairSummary, where: PairFilter = EVERY_PAIR, *, order: Order = Order.ID, seed: int = 0
     ) -> int:
         """How many pairs of the queue stand before this one."""
-        with self.database.read() as connection:
+        with self._looking() as connection:
             return self.queue.position(connection, pair, where, order, seed=seed)
 
     def count(self, where: PairFilter = EVERY_PAIR) -> int:
         """How many pairs the queue has."""
-        with self.database.read() as connection:
+        with self._looking() as connection:
             return self.queue.count(connection, where)
 
     def facets(self, where: PairFilter = EVERY_PAIR) -> dict[str, dict[str, int]]:
         """How many pairs of the queue there are by `state`, `source` and `interaction`."""
-        with self.database.read() as connection:
+        with self._looking() as connection:
             return self.queue.facets(connection, where)
 
     def pair(self, pair: int) -> PairRecord:
@@ -240,6 +241,14 @@ class Workspace:
         """The dictionary that `apu status --json` prints: pairs with their fits, counts by state, jobs."""
         with self.database.read() as connection:
             return {"workspace": str(self.path), **report.status(connection)}
+
+    @contextmanager
+    def _looking(self) -> Iterator[sqlite3.Connection]:
+        with self.database.read() as connection:
+            yield connection
+        if self.queue.is_worth_keeping and not self.database.read_only:
+            with suppress(StoreError), self.database.write() as connection:  # only to save the next process time
+                self.queue.keep(connection)
 
     # Working --------------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class Writer:
         self._counting = threading.Lock()
         self._waiting = 0
         self._batch: _Batch | None = None
+        self._thread: int | None = None
 
     @contextmanager
     def turn(self) -> Iterator[sqlite3.Connection]:
@@ -71,6 +72,8 @@ class Writer:
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
+        if self._thread == threading.get_ident():
+            raise RuntimeError("a thread that writes must end that before it begins another write")
         with self._counting:
             self._waiting += 1
         try:
@@ -78,9 +81,11 @@ class Writer:
         finally:
             with self._counting:
                 self._waiting -= 1
+        self._thread = threading.get_ident()
         try:
             yield
         finally:
+            self._thread = None
             self._turn.release()
 
     def _begin(self, connection: sqlite3.Connection) -> _Batch:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apu.types import Contact, Decision, Verdict
-from review_db import Order, PairFilter, PairState, PairSummary, Workspace
+from review_db import Order, PairFilter, PairState, PairSummary, Workspace, columns
 from review_db.queue import walk
 
 HOSTILE = [
@@ -162,6 +162,54 @@ def test_a_queue_sees_what_others_change(workspace, add_pairs, toys) -> None:
             connection.execute("INSERT INTO queue_changes VALUES (1000000, 1)")  # more has changed than is remembered
             connection.execute("UPDATE pairs SET source = 'elsewhere'")
         assert other.count(PairFilter(source="elsewhere")) == 2
+
+
+def kept(workspace: Workspace) -> int:
+    with workspace.database.read() as connection:
+        return connection.execute("SELECT count(*) FROM queue_columns").fetchone()[0]
+
+
+def test_the_columns_of_many_pairs_are_kept_for_the_next_process(workspace, add_pairs, toys, monkeypatch) -> None:
+    first, second, third = add_pairs(3)
+    assert workspace.count() == 3
+    assert kept(workspace) == 0
+    monkeypatch.setattr(columns, "KEEP_FROM", 3)
+    lines = workspace.pairs(order=Order.UNCERTAIN)
+    assert kept(workspace) > 5
+    workspace.decide(second, Decision(verdict=Verdict.FLAG, curator="ada"), revision=1)
+    monkeypatch.setattr(columns.Queue, "_read", only_some(columns.Queue._read))
+    with Workspace.open(workspace.path) as other:
+        assert [line.id for line in other.pairs(order=Order.UNCERTAIN)] == [line.id for line in lines]
+        assert [line.id for line in other.pairs(PairFilter(curator="ada", text="SIDE"))] == [second]
+    monkeypatch.undo()
+    for damage in (b"", b"\xff" * 24, b"\x07" * 24):
+        with workspace.database.write() as connection:
+            connection.execute("UPDATE queue_columns SET data = ? WHERE name IN ('id', 'state')", (damage,))
+        with Workspace.open(workspace.path) as other:
+            assert [line.id for line in other.pairs()] == [first, second, third]
+
+
+def only_some(read):
+    """Reading that refuses to read every pair."""
+
+    def checked(self, connection, sql, values):
+        assert "WHERE" in sql
+        return read(self, connection, sql, values)
+
+    return checked
+
+
+def test_kept_columns_do_not_outlive_a_pair(workspace, add_pairs, toys, monkeypatch) -> None:
+    monkeypatch.setattr(columns, "KEEP_FROM", 1)
+    (first,) = add_pairs(1)
+    second = workspace.add_pair(workspace.pair(first).image.id, toys.observation(5))
+    assert workspace.count() == 2
+    assert kept(workspace) > 5
+    with workspace.database.write() as connection:
+        connection.execute("DELETE FROM pairs WHERE id = ?", (second,))
+    assert kept(workspace) == 0
+    assert workspace.count() == 1
+    assert kept(workspace) > 5
 
 
 def test_what_has_not_been_stored_is_not_in_the_queue(workspace, pair) -> None:

@@ -117,6 +117,12 @@ def test_what_sqlite_rolls_back_by_itself_is_told_to_all_too(notes) -> None:
     assert stored(notes) == ([] if raised[2] else ["b"])  # b may have written before the others
 
 
+def test_a_write_inside_a_write_is_a_mistake_and_no_deadlock(notes) -> None:
+    with pytest.raises(RuntimeError, match="must end that"), notes.write(), notes.write() as connection:
+        note("inner")(connection)
+    assert stored(notes) == []
+
+
 def test_a_forked_child_writes_on_a_connection_of_its_own(notes) -> None:
     with notes.write() as connection:
         note("parent")(connection)

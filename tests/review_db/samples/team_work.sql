@@ -6,8 +6,8 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
-INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-21 12:45:06.641617+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(2,'review_db','team_work','2026-11-21 12:45:06.664888+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-21 12:57:32.088001+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(2,'review_db','team_work','2026-11-21 12:57:32.090639+00:00');
 CREATE TABLE accounts (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE COLLATE NOCASE CHECK (name <> ''),
@@ -34,7 +34,7 @@ CREATE TABLE answers (
         seconds REAL NOT NULL,
         asked_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-21T12:45:06.689192+00:00');
+INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-21T12:57:32.212356+00:00');
 INSERT INTO "answers" VALUES(2,1,'replay','toy','contacts-1','ok','','{"interaction": "side hug", "quote": "\u2028 ''; DROP TABLE pairs; --"}','side hug','side to side','["a woman in red", "a man in blue"]','[{"contact":{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},"suggestion":{"flipped":true,"probability":0.8,"distances":[0.9,null],"evidence":"the right hand is nearer"}},{"contact":{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"},"suggestion":null}]',0.49,'{"total_tokens": 12}',1,0.5,'2026-01-01T00:00:00+00:00');
 CREATE TABLE claims (
         pair_id INTEGER PRIMARY KEY REFERENCES pairs,
@@ -42,7 +42,7 @@ CREATE TABLE claims (
         claimed_at TEXT NOT NULL,
         expires_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "claims" VALUES(1,2,'2026-11-21T12:45:06.823410+00:00','2026-11-21T13:00:06.823425+00:00');
+INSERT INTO "claims" VALUES(1,2,'2026-11-21T12:57:32.352227+00:00','2026-11-21T13:12:32.352246+00:00');
 CREATE TABLE conflicts (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -55,7 +55,7 @@ CREATE TABLE conflicts (
         settled_at TEXT,
         applied INTEGER CHECK (applied IN (0, 1))
     ) STRICT;
-INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-21T12:45:06.732547+00:00',NULL,NULL);
+INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-21T12:57:32.256662+00:00',NULL,NULL);
 CREATE TABLE contacts (
         pair_id INTEGER NOT NULL REFERENCES pairs,
         id INTEGER NOT NULL,
@@ -80,9 +80,9 @@ CREATE TABLE curators (
         name TEXT NOT NULL UNIQUE CHECK (name <> ''),
         created_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "curators" VALUES(1,'ada','2026-11-21T12:45:06.700396+00:00');
-INSERT INTO "curators" VALUES(2,'bob','2026-11-21T12:45:06.732445+00:00');
-INSERT INTO "curators" VALUES(3,'eve','2026-11-21T12:45:06.812079+00:00');
+INSERT INTO "curators" VALUES(1,'ada','2026-11-21T12:57:32.226525+00:00');
+INSERT INTO "curators" VALUES(2,'bob','2026-11-21T12:57:32.256531+00:00');
+INSERT INTO "curators" VALUES(3,'eve','2026-11-21T12:57:32.326502+00:00');
 CREATE TABLE decisions (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -95,7 +95,7 @@ CREATE TABLE decisions (
         made_at TEXT NOT NULL,
         UNIQUE (pair_id, revision)
     ) STRICT;
-INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-21T12:45:06.804626+00:00');
+INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-21T12:57:32.316756+00:00');
 CREATE TABLE drafts (
         curator_id INTEGER NOT NULL REFERENCES curators,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -105,7 +105,7 @@ CREATE TABLE drafts (
         saved_at TEXT NOT NULL,
         PRIMARY KEY (curator_id, pair_id)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "drafts" VALUES(2,1,5,'half','[{"contact": 1, "kind": "drop"}]','2026-11-21T12:45:06.828068+00:00');
+INSERT INTO "drafts" VALUES(2,1,5,'half','[{"contact": 1, "kind": "drop"}]','2026-11-21T12:57:32.368419+00:00');
 CREATE TABLE edits (
         pair_id INTEGER NOT NULL REFERENCES pairs,
         revision INTEGER NOT NULL CHECK (revision > 0),
@@ -115,11 +115,11 @@ CREATE TABLE edits (
         made_at TEXT NOT NULL,
         PRIMARY KEY (pair_id, revision)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-21T12:45:06.693079+00:00');
-INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-21T12:45:06.700570+00:00');
-INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-21T12:45:06.701633+00:00');
-INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-21T12:45:06.716780+00:00');
-INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-21T12:45:06.804761+00:00');
+INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-21T12:57:32.220886+00:00');
+INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-21T12:57:32.226668+00:00');
+INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-21T12:57:32.232540+00:00');
+INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-21T12:57:32.244827+00:00');
+INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-21T12:57:32.316912+00:00');
 CREATE TABLE fits (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -146,7 +146,7 @@ CREATE TABLE fits (
         options TEXT NOT NULL,
         made_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-21T12:45:06.800628+00:00');
+INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-21T12:57:32.304693+00:00');
 CREATE TABLE forgotten (
         sha256 TEXT PRIMARY KEY,
         forgotten_at TEXT NOT NULL,
@@ -163,7 +163,7 @@ CREATE TABLE images (
         action TEXT NOT NULL,
         added_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-21T12:45:06.673486+00:00');
+INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-21T12:57:32.132521+00:00');
 CREATE TABLE inputs (
         id INTEGER PRIMARY KEY,
         image_id INTEGER NOT NULL REFERENCES images,
@@ -173,7 +173,7 @@ CREATE TABLE inputs (
         added_at TEXT NOT NULL,
         UNIQUE (image_id, kind, file)
     ) STRICT;
-INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-21T12:45:06.681427+00:00');
+INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-21T12:57:32.180006+00:00');
 CREATE TABLE jobs (
         id INTEGER PRIMARY KEY,
         kind TEXT NOT NULL CHECK (kind IN ('fit', 'ask')),
@@ -194,7 +194,7 @@ CREATE TABLE jobs (
         heartbeat_at TEXT NOT NULL DEFAULT '',
         finished_at TEXT NOT NULL DEFAULT ''
     , failures INTEGER NOT NULL DEFAULT 0, not_before TEXT NOT NULL DEFAULT '') STRICT;
-INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}','done','worker',1,0,'{}',NULL,'',1,'2026-11-21T12:45:06.744332+00:00','2026-11-21T12:45:06.756300+00:00','2026-11-21T12:45:06.756300+00:00','2026-11-21T12:45:06.801111+00:00',0,'');
+INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}','done','worker',1,0,'{}',NULL,'',1,'2026-11-21T12:57:32.272252+00:00','2026-11-21T12:57:32.280330+00:00','2026-11-21T12:57:32.280330+00:00','2026-11-21T12:57:32.305214+00:00',0,'');
 CREATE TABLE login_failures (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL,
@@ -225,7 +225,7 @@ CREATE TABLE pairs (
         updated_at TEXT NOT NULL, interaction TEXT NOT NULL DEFAULT '', gap_m REAL, decider_id INTEGER REFERENCES curators, disagrees INTEGER NOT NULL DEFAULT 0 CHECK (disagrees IN (0, 1)),
         UNIQUE (image_id, observation)
     ) STRICT;
-INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-21T12:45:06.688334+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-21T12:45:06.820860+00:00','side hug',0.02,1,1);
+INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-21T12:57:32.199705+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-21T12:57:32.340869+00:00','side hug',0.02,1,1);
 CREATE TABLE queue_changes (id INTEGER PRIMARY KEY, pair_id INTEGER NOT NULL) STRICT;
 INSERT INTO "queue_changes" VALUES(1,1);
 INSERT INTO "queue_changes" VALUES(2,1);
@@ -236,6 +236,7 @@ INSERT INTO "queue_changes" VALUES(6,1);
 INSERT INTO "queue_changes" VALUES(7,1);
 INSERT INTO "queue_changes" VALUES(8,1);
 INSERT INTO "queue_changes" VALUES(9,1);
+CREATE TABLE queue_columns (name TEXT PRIMARY KEY, change INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
 CREATE TABLE reviews (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -253,9 +254,9 @@ CREATE TABLE reviews (
         CHECK (verdict IS NULL OR curator_id IS NOT NULL),
         UNIQUE (pair_id, curator_id)
     ) STRICT;
-INSERT INTO "reviews" VALUES(1,1,3,'2026-11-21T12:45:06.812142+00:00',NULL,'2026-11-21T12:45:06.820749+00:00','flag','','','[{"contact": 1, "kind": "drop"}]','[{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]',NULL);
+INSERT INTO "reviews" VALUES(1,1,3,'2026-11-21T12:57:32.326568+00:00',NULL,'2026-11-21T12:57:32.340754+00:00','flag','','','[{"contact": 1, "kind": "drop"}]','[{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]',NULL);
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "secrets" VALUES('pseudonyms',X'DFD0DA390C7961C55087F08D487B716D8AB1049B2B74E5D9B96CEF034C294344');
+INSERT INTO "secrets" VALUES('pseudonyms',X'D126ACA3BD9B10931D68EB80EE63C71FFFA9575239C2065860357A1A213DD02F');
 CREATE TABLE sessions (
         token_sha256 TEXT PRIMARY KEY,
         account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
@@ -269,7 +270,7 @@ CREATE TABLE skips (
         until TEXT NOT NULL,
         PRIMARY KEY (curator_id, pair_id)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "skips" VALUES(1,1,'2026-11-21T12:45:06.824530+00:00','2026-11-22T12:45:06.824540+00:00');
+INSERT INTO "skips" VALUES(1,1,'2026-11-21T12:57:32.364185+00:00','2026-11-22T12:57:32.364208+00:00');
 CREATE TABLE views (
         id INTEGER PRIMARY KEY,
         owner_id INTEGER NOT NULL REFERENCES curators,
@@ -280,7 +281,7 @@ CREATE TABLE views (
         saved_at TEXT NOT NULL,
         UNIQUE (owner_id, name)
     ) STRICT;
-INSERT INTO "views" VALUES(1,1,'doubtful','{"states":null,"source":null,"interactions":null,"simulated":null,"image":null,"text":"","curator":null,"disagrees":null,"confidence":[null,0.5],"gap_m":null,"reprojection":null}','uncertain',0,'2026-11-21T12:45:06.828594+00:00');
+INSERT INTO "views" VALUES(1,1,'doubtful','{"states":null,"source":null,"interactions":null,"simulated":null,"image":null,"text":"","curator":null,"disagrees":null,"confidence":[null,0.5],"gap_m":null,"reprojection":null}','uncertain',0,'2026-11-21T12:57:32.376694+00:00');
 CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
     ON "_sqlite_migrations" ("migration_set", "name");
 CREATE INDEX answers_pair ON answers (pair_id);
@@ -304,6 +305,7 @@ CREATE INDEX jobs_running ON jobs (heartbeat_at) WHERE state = 'running';
 CREATE TRIGGER pairs_queue_insert AFTER INSERT ON pairs BEGIN INSERT INTO queue_changes (pair_id) VALUES (NEW.id); DELETE FROM queue_changes WHERE id <= (SELECT max(id) FROM queue_changes) - 100000; END;
 CREATE TRIGGER pairs_queue_update AFTER UPDATE ON pairs BEGIN INSERT INTO queue_changes (pair_id) VALUES (NEW.id); DELETE FROM queue_changes WHERE id <= (SELECT max(id) FROM queue_changes) - 100000; END;
 CREATE TRIGGER pairs_queue_delete AFTER DELETE ON pairs BEGIN INSERT INTO queue_changes (pair_id) VALUES (OLD.id); DELETE FROM queue_changes WHERE id <= (SELECT max(id) FROM queue_changes) - 100000; END;
+CREATE TRIGGER queue_columns_forget AFTER DELETE ON pairs BEGIN DELETE FROM queue_columns; END;
 CREATE TRIGGER images_stay_forgotten BEFORE INSERT ON images WHEN EXISTS (SELECT 1 FROM forgotten WHERE sha256 = NEW.sha256) BEGIN SELECT RAISE(ABORT, 'forgotten'); END;
 CREATE TRIGGER forgotten_stay_UPDATE BEFORE UPDATE ON forgotten BEGIN SELECT RAISE(ABORT, 'forgotten are append-only'); END;
 CREATE TRIGGER forgotten_stay_DELETE BEFORE DELETE ON forgotten BEGIN SELECT RAISE(ABORT, 'forgotten are append-only'); END;
