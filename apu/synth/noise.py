@@ -35,8 +35,8 @@ class DetectorNoise:
     outlier_seen: float = 0.01
     outlier_hidden: float = 0.06
     reach: float = 40.0
-    swapped_limb: float = 0.05
-    swapped_person: float = 0.015
+    swapped_limb: float = 0.04
+    swapped_person: float = 0.01
     clamped: float = 0.5
 
 
@@ -57,14 +57,14 @@ class EstimatorNoise:
         turn: about the body's own vertical, degrees. joint: of every joint, any direction, degrees.
     """
 
-    depth: float = 0.03
+    depth: float = 0.038
     lean: float = 7.0
     foreshortening: float = 0.09
     reversed: float = 0.35
     hanging: float = 0.8
     shape: float = 0.3
-    offset: float = 10.0
-    place: float = 11.0
+    offset: float = 9.0
+    place: float = 10.0
     turn: float = 6.0
     joint: float = 1.5
 
@@ -82,9 +82,9 @@ class AnswerNoise:
         invented: chance of a contact too many, between parts that are close in the image.
     """
 
-    mirrored: float = 0.13
-    exchanged: float = 0.07
-    one_side: float = 0.03
+    mirrored: float = 0.16
+    exchanged: float = 0.08
+    one_side: float = 0.04
     missed: float = 0.1
     invented: float = 0.3
 
