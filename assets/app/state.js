@@ -98,11 +98,14 @@ function flush() {
   tell.act(action);
 }
 
-function unanswered() {
+async function unanswered() {
   sent = null;
   waiting.length = 0;
-  const notice = {kind: "error", text: "The server did not answer, so the last change may not be saved; reload to see what is."};
-  change({saving: false, screen: {...state.screen, notice}});
+  const asked = await fetch("config", {method: "HEAD"}).catch(() => null);
+  const text = asked?.status === 401
+    ? "You are logged out, so the last change is not saved; reload this page to log in again."
+    : "The server did not answer, so the last change may not be saved; reload to see what is.";
+  change({saving: false, screen: {...state.screen, notice: {kind: "error", text}}});
 }
 
 function remember(screen) {
