@@ -91,12 +91,12 @@ class Draw:
     noise_seed: int
 
     def __call__(self, body: BodyModel) -> Case:
-        """The pair; where no scene without flaws comes of the seed, of the next one that gives one.
+        """The pair.
 
         Raises:
-            SceneError: the next ones gave none either.
+            SceneError: as `scene`.
         """
-        scene = self._scene(body)
+        scene = self.scene(body)
         observed = observe(scene, body, self.noise_seed)
         posed = body.forward(scene.params)
         return Case(
@@ -112,7 +112,12 @@ class Draw:
             stated=observed.answer.contacts,
         )
 
-    def _scene(self, body: BodyModel) -> Scene:
+    def scene(self, body: BodyModel) -> Scene:
+        """Its scene; where none without flaws comes of the seed, that of the next seed that gives one.
+
+        Raises:
+            SceneError: the next ones gave none either.
+        """
         for further in range(_SEEDS - 1):
             with suppress(SceneError):
                 return draw_scene(self.interaction, self.scene_seed + further, fit_body(body))
