@@ -63,8 +63,8 @@ class StoreFigures:
         start_ms: opening the workspace. first_count_ms: the first count of a process, which takes the kept columns of
             the queue over. first_read_ms: the first count after an import, which reads every pair.
         open_p95_ms: everything about one pair. next_p95_ms: the next pair of a queue. claim_p95_ms: the next free one,
-            claimed. save_p95_ms: an edit or a decision. flush_p95_ms: for comparison, 16 KiB of an ordinary file, written
-            and flushed to the same disk.
+            claimed. save_p95_ms: an edit or a decision. flush_p95_ms: for comparison, 16 KiB written to an ordinary
+            file and flushed to the same disk.
         filter_p95_ms: 50 lines of a queue, each filter in each order. count_p95_ms: how many lines it has.
         bytes_per_pair: of the database file, photographs' and arrays' files aside.
         growth: each p95 over that of the same run at 10,000 pairs; empty for smaller workspaces.

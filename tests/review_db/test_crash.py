@@ -208,9 +208,12 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_read_only_workspace_can_be_read_and_says_so_to_writers(workspace, pair, open_folder) -> None:
-    workspace.close()
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_read_only_workspace_can_be_read_and_says_so_to_writers(workspace, pair, open_folder, at_work) -> None:
+    if not at_work:
+        workspace.close()
     folder = Path(shutil.copytree(workspace.path, open_folder / "workspace"))
+    assert (folder / "review.db-wal").exists() is at_work
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     ours = [folder, *folder.rglob("*")]
     modes = {path: path.stat().st_mode for path in ours}
