@@ -25,10 +25,6 @@ def drawn(fitted):
     return {scene.recipe.name: scene for scene in draw_scenes(SOME, [0], fitted)}
 
 
-def rng():
-    return np.random.default_rng(0)
-
-
 def test_there_are_all_the_classes_of_the_paper_and_many_more():
     assert len(CLASSES) >= 20
     assert {"pat_on_back", "handshake", "knock_over", "grab_stuff", "step_on_foot", "high_five", "whisper",
@@ -57,13 +53,13 @@ def test_the_same_seed_gives_the_same_scene_and_another_seed_another(drawn, fitt
     assert again.recipe == first.recipe
     for name, array in first.params.arrays().items():
         np.testing.assert_array_equal(array, again.params.arrays()[name])
-    assert other.recipe.contacts == first.recipe.contacts or other.recipe != first.recipe
+    assert other.recipe != first.recipe
     assert np.abs(other.params.body_pose - first.params.body_pose).max() > 0.05
 
 
 def test_each_flaw_is_named(drawn, body, fitted):
     scene = drawn["handshake"]
-    shifted = replace(scene.params, transl=scene.params.transl + np.float32([[0, 0.05, 0], [0, 0, 0]]))
+    shifted = replace(scene.params, transl=scene.params.transl + np.float32([[-0.5, 0.05, 0], [0, 0, 0]]))
     found = flaws(scene.recipe, shifted, body, fitted.regions)
     assert any("off what it rests on" in flaw for flaw in found)
     assert any("below the floor" in flaw for flaw in found)
@@ -116,9 +112,9 @@ def test_photographers_stand_on_all_sides_and_nothing_but_the_view_changes(body)
     assert np.ptp(turns) > 180
 
 
-def test_what_cannot_be_drawn_says_so(fitted):
+def test_what_cannot_be_drawn_says_so(fitted, monkeypatch):
     with pytest.raises(ValueError, match="wrestling"):
         draw_scene("wrestling", 0, fitted)
-    far = replace(VARIATION, attempts=1, place=5.0)
-    with pytest.raises(SceneError, match="handshake, seed 0: 1 attempts"):
-        draw_scene("handshake", 0, fitted, variation=far)
+    monkeypatch.setattr("apu.synth.draw.flaws", lambda *_: ("it rains",))
+    with pytest.raises(SceneError, match="handshake, seed 0: 2 attempts all had flaws, the last one: it rains"):
+        draw_scene("handshake", 0, fitted, variation=replace(VARIATION, attempts=2))
