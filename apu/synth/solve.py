@@ -21,7 +21,7 @@ from torch import Tensor
 from apu.body.model import load_body
 from apu.body.skinning import NUM_PARAMS, Frames, Pose, SkinnedPoints, stack
 from apu.files import asset
-from apu.fit.objective import Contribution, Objective
+from apu.fit.objective import Contribution, FurtherTerm, Objective
 from apu.fit.objective import _add_rows as add_rows
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import Problem
@@ -97,7 +97,7 @@ def solve(recipe: Recipe, body: FitBody, *, options: FitOptions = OPTIONS, wants
     touch = _touching(recipe, body)
     problem = _problem(recipe, begun[0], touch, wants)
     problem = problem[torch.zeros(len(begun), dtype=torch.long, device=problem.unit.device)]
-    further = [_Rests(recipe, body, wants)]
+    further: list[FurtherTerm] = [_Rests(recipe, body, wants)]
     if recipe.laid and len(touch.palms.owner):
         further.append(_Laid(touch, wants))
     pose = stack(begun)
