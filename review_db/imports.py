@@ -5,7 +5,7 @@ and facts is refused before anything is stored.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
+from apu.body.parts import PARTS
 from apu.errors import ApuError, StoreError
 from apu.files import MIB, load_npz
 from apu.types import Contact, ContactAnswer, FitResult, PairObservation, Verdict
@@ -327,7 +328,10 @@ def _insert_work(connection: sqlite3.Connection, pair: int, row: _Row) -> None:
         by = curator_id(connection, curator) if curator else None
         insert(connection, "edits", values | {"curator_id": by, "made_at": step.made_at})
     stated = {answers[each.number]: _stated(each) for each in row.answers() if each.status == "ok"}
-    store_sheet(connection, pair, rebuild(history, stated), time=row.updated_at)
+    sheet = rebuild(history, stated)
+    _check_parts(line.contact for line in sheet.contacts)
+    _check_parts(contact for each in (*row.fits(), *row.reviews) for contact in each.contacts)
+    store_sheet(connection, pair, sheet, time=row.updated_at)
 
 
 _Ids = Mapping[str, tuple[str, Mapping[int, int]]]
@@ -354,8 +358,15 @@ def _history(row: _Row, ids: _Ids) -> Iterator[tuple[str, Entry]]:
 def _stated(answer: _Answer) -> tuple[StatedContact, ...]:
     if len(answer.suggestions) != len(answer.contacts):
         raise ValueError(f"its answer {answer.number} needs one suggestion or null per contact")
+    _check_parts(answer.contacts)
     both = zip(answer.contacts, answer.suggestions, strict=True)
     return tuple(StatedContact(contact=contact, suggestion=suggestion) for contact, suggestion in both)
+
+
+def _check_parts(contacts: Iterable[Contact]) -> None:
+    for part in (part for contact in contacts for part in contact.parts):
+        if part.name not in PARTS:
+            raise ValueError(f"there is no body part {part.name!r:.60}")
 
 
 def _answer_row(pair: int, answer: _Answer) -> dict[str, Any]:

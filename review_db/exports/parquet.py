@@ -1,5 +1,6 @@
 """Parquet files that Hugging Face `datasets` loads; needs pyarrow (extra ``export``)."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ class ParquetFiles:
     def __init__(self, folder: Path, *, images: bool) -> None:
         self._folder, self._images = folder / "data", images
         self._folder.mkdir()
-        self._schema = pa.schema(list((_COLUMNS | ({"image": _IMAGE} if images else {})).items()))
+        schema = pa.schema(list((_COLUMNS | ({"image": _IMAGE} if images else {})).items()))
+        features = {field.name: _feature(field.type) for field in schema}
+        self._schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._written: dict[str, int] = {}
         self._open: dict[str, pq.ParquetWriter] = {}
@@ -81,6 +84,17 @@ class ParquetFiles:
         self._open[split].write_table(pa.Table.from_pylist(rows, self._schema))
         self._written[split] = written + len(rows)
         rows.clear()
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    """A column as `datasets` describes it, so that photographs are decoded there."""
+    if kind == _IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    return {"dtype": {"float": "float32", "double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
 
 def _row(item: Item) -> dict[str, Any]:

@@ -38,10 +38,12 @@ def export(
         bodies: gives the body model of the name that a fit carries; for the forms amass, glb and flickrci3d.
 
     Raises:
-        StoreError: `out` is not empty, there is nothing to export, a package or body model is missing, or the disk
-            refuses.
+        StoreError: `out` is not empty or lies in the workspace, there is nothing to export, a package or body model is
+            missing, or the disk refuses.
     """
     out = Path(out).absolute()
+    if out.is_relative_to(workspace.path.absolute()):
+        raise StoreError(f"{out} lies in the workspace; choose a folder outside, so that the two stay apart")
     with sentences(out), appearing(out) as folder:
         summary = Summary()
         with workspace.database.read() as connection:

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import warnings
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -140,8 +139,7 @@ def test_parquet_opens_in_datasets_with_its_splits_and_photographs(workspace, ph
     np.testing.assert_array_equal(np.asarray(row["body_pose"], np.float32), fit.params.body_pose.reshape(2, 63))
     assert (row["verdict"], row["curator"], row["simulated"]) == ("accept", "ada", True)
     assert [(c["part_0"], c["side_0"]) for c in row["contacts"]] == [("hand", "left"), ("hand", "right")]
-    assert PIL.Image.open(BytesIO(row["image"]["bytes"])).size == (640, 480)
-    assert row["image"]["path"] == "photo_0.png"
+    assert (row["image"].size, row["image_name"]) == ((640, 480), "photo_0.png")
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves closing its file to the collector
@@ -421,6 +419,11 @@ def test_filters_choose_the_pairs(workspace, photographs, where, expected, tmp_p
     export(workspace, tmp_path / "out", ExportOptions(form=Form.CSV, where=where))
     with (tmp_path / "out" / "pairs.csv").open(newline="") as file:
         assert [int(row["pair"]) for row in csv.DictReader(file)] == [photographs[i] for i in expected]
+
+
+def test_an_export_stays_out_of_the_workspace(workspace, photographs) -> None:
+    with pytest.raises(StoreError, match="lies in the workspace; choose a folder outside"):
+        export(workspace, workspace.path / "out")
 
 
 def test_options_that_contradict_the_layout_are_refused() -> None:

@@ -154,6 +154,17 @@ def test_work_goes_on_with_what_was_imported(workspace, worked, fresh, toys, tmp
     assert fresh.pair(first).decision.decision.curator == "cleo"
 
 
+def test_pseudonyms_come_back_as_names(workspace, worked, fresh, tmp_path) -> None:
+    export(workspace, tmp_path / "one", ExportOptions(where=PairFilter(), unfitted=True, images=True, pseudonyms=True))
+    import_decisions(fresh, tmp_path / "one")
+    export(fresh, tmp_path / "two", WITH_IMAGES)
+    one, two = hashes(tmp_path / "one"), hashes(tmp_path / "two")
+    assert {name for name in one if one[name] != two[name]} == {"manifest.json", "README.md"}
+    text = (tmp_path / "two" / "pairs.json").read_text()
+    assert text.count("curator-") > 10
+    assert '"ada"' not in text
+
+
 def test_importing_twice_adds_nothing(workspace, worked, fresh, tmp_path) -> None:
     export(workspace, tmp_path / "one", WITH_IMAGES)
     import_decisions(fresh, tmp_path / "one")
@@ -233,6 +244,7 @@ BAD = {
     "what is not known": (("surprise",), 1),
     "another simulated": (("simulated",), False),
     "suggestions that do not fit": (("answer", "suggestions"), []),
+    "a part that nobody has": (("answer", "contacts", 0, "parts", 0, "name"), "tail"),
     "a confidence beyond 1": (("answer", "contacts", 0, "confidence"), 1.5),
     "history that jumps": (("history", 0, "revision"), 3),
     "a null where there is none": (("history",), None),
