@@ -11,7 +11,7 @@ import numpy as np
 from review_db.exports.options import QUESTIONS, ExportOptions, Form
 from review_db.exports.snapshot import Item
 
-_OPEN = "*Not recorded in the workspace; to be answered by whoever distributes the data.*"
+_OPEN = "*Not recorded in the workspace; to be answered by whoever distributes the data (--about).*"
 _MOST = 12
 
 
@@ -99,7 +99,7 @@ def card(summary: Summary, options: ExportOptions, versions: Mapping[str, str], 
         lines += ["", f"## {title}"]
         for question, answer in answers.items():
             lines += ["", f"**{question}** {answer}"]
-    return "\n".join([*lines, "", "## Files", "", _FILES[options.form], "", _COMMON, ""])
+    return "\n".join([*lines, "", "## Files", "", _FILES[options.form], _COMMON, ""])
 
 
 def _headline(s: Summary) -> str:
@@ -147,6 +147,7 @@ def _composition(s: Summary, options: ExportOptions, about: Mapping[str, str]) -
         if real
         else "No: every image is simulated.",
         QUESTIONS["offensive"]: about["offensive"] if real else "No: every image is simulated.",
+        QUESTIONS["sensitive"]: about["sensitive"] if real else "No: every image is simulated.",
         "Does the dataset relate to people?": "Yes." if real else "Its people are simulated.",
         "Does the dataset identify any subpopulations?": "No; the 11th shape coefficient leads from adult to child.",
         "Is it possible to identify individuals?": "From the photographs and, in part, from texts that describe them."
@@ -181,6 +182,7 @@ def _collection(s: Summary, about: Mapping[str, str]) -> dict[str, str]:
         if s.real_images
         else "There are no such individuals.",
         QUESTIONS["consent"]: about["consent"] if s.real_images else "Every image is simulated.",
+        QUESTIONS["impact"]: about["impact"] if s.real_images else "Every image is simulated.",
         "Can consent be revoked?": "Yes: `apu forget` removes an image and all that derives from it, and the workspace "
         "refuses it from then on. Exports made before have to be replaced.",
     }
@@ -204,6 +206,7 @@ def _uses(s: Summary, about: Mapping[str, str]) -> dict[str, str]:
     fake = f" {s.simulated} pairs are simulated and say nothing of real people." if s.simulated else ""
     return {
         QUESTIONS["used"]: about["used"],
+        QUESTIONS["papers"]: about["papers"],
         "What (other) tasks could the dataset be used for?": "Priors of two people in contact, evaluation of human "
         "mesh estimates, contact estimation from images, and measuring what models and their corrections get wrong.",
         "Is there anything that might impact future uses?": "Sources were not chosen to represent people in any "
@@ -216,8 +219,10 @@ def _uses(s: Summary, about: Mapping[str, str]) -> dict[str, str]:
 def _distribution(s: Summary, options: ExportOptions, about: Mapping[str, str]) -> dict[str, str]:
     names = "under pseudonyms" if options.pseudonyms else "under the names they work with; --pseudonyms hides them"
     return {
+        QUESTIONS["channel"]: about["channel"],
         QUESTIONS["licence"]: about["licence"],
         QUESTIONS["restrictions"]: about["restrictions"] if s.real_images else "None is known: all is simulated.",
+        QUESTIONS["regulation"]: about["regulation"],
         "How are curators named?": f"{len(s.curators)}, {names}; {s.notes} pairs have a note of free text.",
     }
 
@@ -225,7 +230,9 @@ def _distribution(s: Summary, options: ExportOptions, about: Mapping[str, str]) 
 def _maintenance(s: Summary, about: Mapping[str, str]) -> dict[str, str]:
     return {
         QUESTIONS["contact"]: about["contact"],
+        QUESTIONS["erratum"]: about["erratum"],
         QUESTIONS["updates"]: about["updates"],
+        QUESTIONS["older"]: about["older"],
         "Are there applicable limits on the retention of the data?": "Images that are forgotten in the workspace are "
         "in none of its later exports.",
         "Can others extend or contribute?": "Yes: `apu import-decisions` takes an export of the form apu into another "

@@ -44,11 +44,18 @@ QUESTIONS = MappingProxyType(
         "ethics": "Were any ethical review processes conducted?",
         "consent": "Were the people in the images notified, and did they consent to the collection and use?",
         "offensive": "Does the dataset contain data that might be offensive, insulting or threatening?",
+        "sensitive": "Does the dataset contain data that might be considered sensitive in any way?",
+        "impact": "Has an analysis of the potential impact on data subjects been conducted?",
+        "channel": "To whom, how and when will the dataset be distributed?",
         "licence": "Under which licence or terms of use will the dataset be distributed?",
         "restrictions": "Have third parties imposed restrictions on the data, e.g. on the photographs?",
+        "regulation": "Do any export controls or other regulatory restrictions apply?",
         "used": "Has the dataset been used for any tasks already?",
+        "papers": "Is there a repository that links to papers or systems that use the dataset?",
         "contact": "Who maintains the dataset, and how can they be contacted?",
+        "erratum": "Is there an erratum?",
         "updates": "Will the dataset be updated, and how are updates communicated?",
+        "older": "Will older versions continue to be maintained?",
     }
 )
 """Questions of the datasheet that no database can answer, by the name under which `about` answers them."""
