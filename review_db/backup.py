@@ -27,12 +27,11 @@ from review_db.workspace import Workspace
 FORMAT = "apu-review backup 1"
 
 _NAMED = """
-SELECT 'images/' || sha256 || suffix AS name FROM images
-UNION SELECT 'artefacts/' || file FROM inputs
-UNION SELECT 'artefacts/' || observation FROM pairs
-UNION SELECT 'artefacts/' || file FROM fits
-EXCEPT SELECT 'artefacts/' || file FROM lost_files
-ORDER BY name
+SELECT place || file, file IN (SELECT file FROM lost_files) FROM (
+    SELECT 'images/' AS place, sha256 || suffix AS file FROM images
+    UNION SELECT 'artefacts/', file FROM inputs
+    UNION SELECT 'artefacts/', observation FROM pairs
+    UNION SELECT 'artefacts/', file FROM fits)
 """
 
 # What belongs to the running server and not to the work: sessions end, and workers have taken nothing.
@@ -77,8 +76,8 @@ def backup(workspace: Workspace, path: Path) -> Backup:
     with sentences(path), _appearing_file(path) as file, tempfile.TemporaryDirectory(dir=path.parent) as folder:
         moment = Path(folder) / "review.db"
         made_at = _copy(workspace.database, moment)
-        names = _names(moment)
-        files = [(name, _size(workspace, name)) for name in names]
+        sizes = {name: _size(workspace, name, lost) for name, lost in _names(moment).items()}
+        files = sorted((name, size) for name, size in sizes.items() if size is not None)
         head = Backup(made_at=made_at, sha256=_sha256(moment), files=len(files), bytes=sum(size for _, size in files))
         _add(file, "backup.json", BytesIO(json.dumps({"format": FORMAT, **asdict(head)}, indent=1).encode()))
         with moment.open("rb") as database:
@@ -91,7 +90,7 @@ def backup(workspace: Workspace, path: Path) -> Backup:
 
 
 def restore(path: Path, out: Path) -> CheckReport:
-    """Make the new workspace `out` from a backup; it appears only once `check` has found it whole.
+    """Make the new workspace `out` from a backup; it appears only once `check` has found it as whole as it was.
 
     Raises:
         StoreError: `out` exists, the file is no backup, or not a whole one.
@@ -126,18 +125,22 @@ def _copy(database: Database, moment: Path) -> str:
     return made_at
 
 
-def _names(database: Path) -> list[str]:
+def _names(database: Path) -> dict[str, bool]:
+    """The files that a database names, and whether they are known to be lost."""
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        return [name for (name,) in connection.execute(_NAMED)]
+        return {name: bool(lost) for name, lost in connection.execute(_NAMED)}
     finally:
         connection.close()
 
 
-def _size(workspace: Workspace, name: str) -> int:
+def _size(workspace: Workspace, name: str, lost: bool) -> int | None:
+    """In bytes; None: lost, and known to be."""
     try:
         return (workspace.path / name).stat().st_size
     except FileNotFoundError as error:
+        if lost:
+            return None
         raise StoreError(
             f"{workspace.path / name} is missing; run `apu check {workspace.path} --repair`, then repeat the backup"
         ) from error
@@ -174,7 +177,8 @@ def _unpack(file: IO[bytes], folder: Path, path: Path) -> None:
     head = _head(file, path)
     if _write(file, _member(file), "review.db", folder / "review.db") != head.sha256:
         raise ValueError("its database is damaged")
-    missing = set(_names_of_backup(folder / "review.db", path))
+    named = _names_of_backup(folder / "review.db", path)
+    missing = set(named)
     while entry := _member(file):
         match = _FILE.fullmatch(entry.name)
         if match is None or entry.name not in missing:
@@ -183,6 +187,7 @@ def _unpack(file: IO[bytes], folder: Path, path: Path) -> None:
         (folder / match[1]).mkdir(exist_ok=True)
         if _write(file, entry, entry.name, folder / entry.name) != match[2]:
             raise ValueError(f"{entry.name} is damaged")
+    missing = {name for name in missing if not named[name]}
     if missing:
         raise ValueError(f"{len(missing)} of its {head.files} files are missing")
 
@@ -230,7 +235,7 @@ def _write(file: IO[bytes], entry: tarfile.TarInfo | None, name: str, target: Pa
     return found.hexdigest()
 
 
-def _names_of_backup(database: Path, path: Path) -> list[str]:
+def _names_of_backup(database: Path, path: Path) -> dict[str, bool]:
     try:
         return _names(database)
     except sqlite3.DatabaseError as error:
@@ -240,8 +245,8 @@ def _names_of_backup(database: Path, path: Path) -> list[str]:
 def _checked(folder: Path, path: Path) -> CheckReport:
     with Workspace.open(folder) as workspace:
         report = check(workspace)
-    if not report.ok:
-        broken = [finding.text for finding in report.findings if not finding.harmless]
+    broken = [finding.text for finding in report.findings if not finding.harmless and finding.kind != "lost"]
+    if broken:
         raise StoreError(f"{path} is not a whole backup: {broken[0].replace(str(folder) + '/', '')}")
     return report
 

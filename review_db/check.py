@@ -24,7 +24,7 @@ from review_db.schema import migrations
 from review_db.sheets import as_history, load_answers, load_history, load_sheet, record, refresh, store_sheet
 from review_db.workspace import Workspace
 
-Kind = Literal["database", "file", "history", "state", "leftover", "job"]
+Kind = Literal["database", "file", "lost", "history", "state", "leftover", "job"]
 
 _OLD_S = 3600.0
 """A file comes before the row that names it, so only older ones are nobody's."""
@@ -52,6 +52,7 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
+        kind: ``"lost"`` is a file that an earlier repair found missing and that only people can bring back.
         text: one sentence: what, where, what to do.
         repaired: what was done about it; empty: nothing.
         harmless: a leftover of an interrupted step, which endangers nothing.
@@ -138,6 +139,9 @@ def _files(workspace: Workspace, table: str, repair: bool) -> Iterator[tuple[int
             trouble = _trouble(path)
             if trouble and not row["lost"]:
                 found.append(_lose(workspace, table, row["id"], path, trouble, repair))
+            elif trouble and table != "fits":
+                text = f"{path} is known to be lost, {table[:-1]} {row['id']} needs it; {_REMEDIES[table]}"
+                found.append(Finding(kind="lost", text=text))
             elif row["lost"] and not trouble:
                 found.append(_regain(workspace.database, row["file"], repair))
         yield len(rows), found
@@ -172,12 +176,12 @@ def _lose(workspace: Workspace, table: str, number: int, path: Path, trouble: st
     if not repair:
         return Finding(kind="file", text=text)
     done = _set_aside(workspace, path) if trouble == "is damaged" else ""
-    if table != "fits":
-        return Finding(kind="file", text=text)
     with workspace.database.write() as connection:
         connection.execute(
             "INSERT OR IGNORE INTO lost_files (file, found_at) VALUES (?, ?)", (path.name, _text(datetime.now(UTC)))
         )
+        if table != "fits":
+            return Finding(kind="file", text=text)
         for (pair,) in connection.execute("SELECT DISTINCT pair_id FROM fits WHERE file = ?", (path.name,)).fetchall():
             _reopen(connection, pair, path.name)
     return Finding(kind="file", text=text, repaired=f"{done}the fit no longer counts, the pair asks for a new one")
@@ -199,14 +203,14 @@ def _reopen(connection: sqlite3.Connection, pair: int, file: str) -> None:
 
 
 def _regain(database: Database, file: str, repair: bool) -> Finding:
-    text = f"{file} was lost and is there again; `apu check --repair` takes its fit back in"
+    text = f"{file} was lost and is there again; `apu check --repair` takes it back in"
     if not repair:
         return Finding(kind="file", text=text, harmless=True)
     with database.write() as connection:
         connection.execute("DELETE FROM lost_files WHERE file = ?", (file,))
         for (pair,) in connection.execute("SELECT DISTINCT pair_id FROM fits WHERE file = ?", (file,)).fetchall():
             refresh(connection, pair)
-    return Finding(kind="file", text=text, repaired="its fit counts again", harmless=True)
+    return Finding(kind="file", text=text, repaired="it counts again", harmless=True)
 
 
 class _NotMeant(Exception):

@@ -142,23 +142,29 @@ class _Merge:
                 forget(self.ours, sha256)
             self.counts["forgotten"] += not known
 
-    def copy(self, folder: Folder, name: str) -> None:
-        """Bring a file over before a row names it."""
-        if not self.ours.files.path(folder, name).exists():
-            self.ours.files.put(folder, self.theirs.files.get(folder, name), Path(name).suffix)
+    def copy(self, connection: sqlite3.Connection, folder: Folder, name: str) -> bool:
+        """Bring a file over before a row names it, from the side that has it; whether it had been lost here."""
+        if self.ours.files.path(folder, name).exists():
+            return False
+        lost = "SELECT 1 FROM lost_files WHERE file = ?"
+        if self.other.execute(lost, (name,)).fetchone() and not self.theirs.files.path(folder, name).exists():
+            connection.execute("INSERT OR IGNORE INTO lost_files (file, found_at) VALUES (?, ?)", (name, now()))
+            return False
+        self.ours.files.put(folder, self.theirs.files.get(folder, name), Path(name).suffix)
+        return connection.execute("DELETE FROM lost_files WHERE file = ?", (name,)).rowcount > 0
 
     def image(self, connection: sqlite3.Connection, row: sqlite3.Row) -> None:
         if connection.execute("SELECT 1 FROM forgotten WHERE sha256 = ?", (row["sha256"],)).fetchone():
             return
-        known = connection.execute("SELECT id FROM images WHERE sha256 = ?", (row["sha256"],)).fetchone()
-        if known is None:
-            self.copy("images", row["sha256"] + row["suffix"])
-            self.counts["images"] += 1
+        known = connection.execute("SELECT id, suffix FROM images WHERE sha256 = ?", (row["sha256"],)).fetchone()
+        if known is None or known["suffix"] == row["suffix"]:
+            self.copy(connection, "images", row["sha256"] + row["suffix"])
+        self.counts["images"] += known is None
         image = known["id"] if known else insert(connection, "images", _without(row, "id"))
         for each in self.other.execute("SELECT * FROM inputs WHERE image_id = ?", (row["id"],)).fetchall():
             values = _without(each, "id") | {"image_id": image}
             if not _find(connection, "inputs", values, ("image_id", "kind", "file")):
-                self.copy("artefacts", each["file"])
+                self.copy(connection, "artefacts", each["file"])
                 insert(connection, "inputs", values)
 
     def pair(self, connection: sqlite3.Connection, row: sqlite3.Row) -> None:
@@ -167,8 +173,8 @@ class _Merge:
             return  # forgotten here
         key = {"image_id": image["id"], "observation": row["observation"]}
         pair = _find(connection, "pairs", key, ("image_id", "observation"))
+        self.copy(connection, "artefacts", row["observation"])
         if pair is None:
-            self.copy("artefacts", row["observation"])
             same = {name: row[name] for name in ("source", "action", "simulated", "created_at", "updated_at")}
             number = connection.execute(NEXT_PAIR).fetchone()[0]
             pair = insert(connection, "pairs", {"id": number} | key | same)
@@ -412,20 +418,7 @@ class _Pair:
                 )
                 self.merge.counts["fits"] += 1
             self.fits[row["id"]] = number
-            self.take_fit_file(row["file"])
-
-    def take_fit_file(self, file: str) -> None:
-        """The arrays of a fit, from the side that has them."""
-        lost = "SELECT 1 FROM lost_files WHERE file = ?"
-        here = self.merge.ours.files.path("artefacts", file).exists()
-        if self.other.execute(lost, (file,)).fetchone():
-            if not here:
-                time = {"file": file, "found_at": now()}
-                self.connection.execute("INSERT OR IGNORE INTO lost_files VALUES (:file, :found_at)", time)
-            return
-        self.merge.copy("artefacts", file)
-        found = self.connection.execute("DELETE FROM lost_files WHERE file = ?", (file,))
-        self.merge.counts["fits"] += found.rowcount
+            self.merge.counts["fits"] += self.merge.copy(self.connection, "artefacts", row["file"])
 
     def revision(self, there: int, joined: _Joined, history: Sequence[tuple[str, Entry]]) -> int:
         """A revision of the joined history with the contacts that a fit used; else one with others than now stand."""

@@ -59,8 +59,9 @@ def restore(
     from review_db.backup import restore as run
 
     report = run(file, workspace)
-    text = f"{workspace} is restored: {report.pairs} pairs and {report.files} files, all is well"
-    _print([text], {**asdict(report), "ok": report.ok}, as_json)
+    lines = [finding.text for finding in report.findings if finding.kind == "lost"]
+    lines.append(f"{workspace} is restored: {report.pairs} pairs and {report.files - len(lines)} files, as they were")
+    _print(lines, {**asdict(report), "ok": report.ok}, as_json)
 
 
 def merge(

@@ -40,7 +40,7 @@ def test_a_backup_comes_back(path: Path, tmp_path: Path) -> None:
     made = run("backup", path, tmp_path / "b.tar", "--json")
     assert json.loads(made.stdout)["files"] == 4
     restored = run("restore", tmp_path / "b.tar", tmp_path / "again")
-    assert restored.stdout.endswith("again is restored: 2 pairs and 4 files, all is well\n")
+    assert restored.stdout.endswith("again is restored: 2 pairs and 4 files, as they were\n")
     again = run("restore", tmp_path / "b.tar", tmp_path / "again")
     assert isinstance(again.exception, StoreError)
 

@@ -19,6 +19,7 @@ from review_db import SetNote, Workspace
 from review_db.accounts import Accounts
 from review_db.backup import FORMAT, backup, restore
 from review_db.check import check
+from review_db.merge import merge
 
 SAVE = """
 import sys
@@ -148,6 +149,22 @@ def test_a_workspace_that_is_not_whole_is_not_backed_up(worked_on, tmp_path) -> 
         backup(worked_on, tmp_path / "backup.tar")
     path.write_bytes(kept)
     assert [each.name for each in tmp_path.iterdir() if "backup" in each.name] == []
+
+
+def test_a_photograph_that_is_known_to_be_lost_stops_no_backup_restore_or_merge(worked_on, tmp_path) -> None:
+    photograph = next(iter((worked_on.path / "images").iterdir()))
+    content_of_it = photograph.read_bytes()
+    photograph.unlink()
+    assert not check(worked_on, repair=True).ok
+    assert backup(worked_on, tmp_path / "backup.tar").files == 4
+    report = restore(tmp_path / "backup.tar", tmp_path / "again")
+    assert [finding.kind for finding in report.findings] == ["lost"]
+    with Workspace.create(tmp_path / "third") as third:
+        assert merge(third, tmp_path / "again").images == 2
+        assert [finding.kind for finding in check(third).findings] == ["lost"]
+        photograph.write_bytes(content_of_it)
+        merge(third, worked_on.path)
+        assert check(third).findings == ()
 
 
 def members(path: Path) -> list[tuple[tarfile.TarInfo, bytes]]:

@@ -150,7 +150,7 @@ def test_a_pair_whose_accepted_fit_is_lost_asks_for_a_new_one(workspace, fitted,
     workspace.decide(fitted, Decision(verdict=Verdict.ACCEPT, curator="ada"), revision=4)
     assert workspace.pair(fitted).summary.state is PairState.ACCEPTED
     path.write_bytes(content)  # somebody finds it in a backup
-    assert check(workspace, repair=True).findings[0].repaired == "its fit counts again"
+    assert check(workspace, repair=True).findings[0].repaired == "it counts again"
     assert [fit.id for fit in workspace.pair(fitted).fits] == [1, 2]
     assert check(workspace).findings == ()
 
@@ -178,8 +178,10 @@ def test_what_came_from_outside_can_be_brought_in_again(
     report = check(workspace, repair=True)
     assert not report.ok
     assert remedy in report.findings[0].text
+    assert kinds(check(workspace)) == ["lost"]
     workspace.add_image(tmp_path / "image_0.png", size=(640, 480))
     workspace.add_pair(1, toys.observation(0, "image_0.png"))
+    assert check(workspace, repair=True).ok
     assert check(workspace).findings == ()
 
 
