@@ -368,6 +368,17 @@ def test_forgetting_asks_first(reviewed, tmp_path) -> None:
     assert [pair.image for pair in read_export(tmp_path / "out").pairs] == ["photo_1.png", "photo_2.png"]
 
 
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 2), ("\n", 2)])
+def test_on_a_terminal_the_answer_counts(reviewed, monkeypatch, typed, code) -> None:
+    terminal = io.StringIO(typed)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    out, _ = run("forget", reviewed, "--image", "photo_0.png", code=code)
+    assert "Remove photo_0.png and 1 pairs with all that is known of them for good?" in out
+    with Workspace.open(reviewed) as workspace:
+        assert workspace.count() == (2 if code == 0 else 3)
+
+
 def test_a_data_file_names_its_photographs_once(photographs, people, tmp_path, body) -> None:
     twin = tmp_path / "other" / "photo_0.png"
     twin.parent.mkdir()

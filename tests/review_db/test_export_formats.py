@@ -22,6 +22,7 @@ from apu.types import Decision, Verdict
 from review_db import Drop, ExportOptions, Form, PairFilter, PairState, SetNote, export
 from review_db.exports import parse_splits
 from review_db.exports.options import split_of
+from review_db.exports.snapshot import secret
 from review_db.exports.tables import safe_cell
 
 EVERY = PairFilter()
@@ -338,6 +339,14 @@ def test_training_gives_tensors_weighted_by_decision_and_agreement(workspace, ph
     assert batch["body_pose"].shape == (4, 2, 21, 3)
 
 
+def test_a_second_review_that_judges_otherwise_halves_the_weight(workspace, photographs, tmp_path) -> None:
+    workspace.reviews.assign(photographs[0], "bob")
+    review = workspace.reviews.next("bob")
+    workspace.reviews.judge(review.id, Decision(verdict=Verdict.REJECT, curator="bob"))
+    export(workspace, tmp_path / "out", ExportOptions(form=Form.TRAINING))
+    assert TrainingPairs(tmp_path / "out").weights.tolist() == [0.5, 1.0, 1.0, 1.0]
+
+
 def test_training_data_has_its_splits_in_files_of_their_own(workspace, photographs, tmp_path) -> None:
     splits = parse_splits("train=0.5,test=0.5")
     manifest = export(workspace, tmp_path / "out", ExportOptions(form=Form.TRAINING, where=EVERY, splits=splits))
@@ -377,6 +386,12 @@ def test_pseudonyms_are_stable_and_hide_every_name(workspace, photographs, tmp_p
         assert b'"ada"' not in path.read_bytes()
     for path in tmp_path.glob("csv/*"):
         assert b",ada," not in path.read_bytes()
+    with workspace.database.read() as connection:
+        key = secret(connection)
+    assert len(key) == 32
+    for path in (path for form in options for path in (tmp_path / form).rglob("*") if path.is_file()):
+        assert key not in path.read_bytes()
+        assert key.hex().encode() not in path.read_bytes().lower()
 
 
 def test_the_card_answers_the_papers_questions_from_the_data(workspace, photographs, tmp_path) -> None:
