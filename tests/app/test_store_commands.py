@@ -33,7 +33,7 @@ def test_check_says_what_it_found_and_ends_with_it(path: Path) -> None:
     assert "import the photograph again or restore it from a backup\n" in bad.stdout
     assert bad.stdout.endswith("not all is well\n")
     report = json.loads(run("check", path, "--json").stdout)
-    assert (report["ok"], len(report["findings"]), report["findings"][0]["kind"]) == (False, 1, "file")
+    assert (report["ok"], len(report["findings"]), report["findings"][0]["kind"]) == (False, 1, "lost")
 
 
 def test_a_backup_comes_back(path: Path, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Who may log in, for how long, and how often they may fail."""
 
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -86,6 +89,24 @@ def test_one_address_may_not_try_many_names(accounts) -> None:
     with pytest.raises(LoginError, match="too many failed logins"):
         accounts.log_in("ben", OTHER, address=HERE)
     assert accounts.log_in("ben", OTHER, address=THERE)
+
+
+def test_a_flood_gets_no_more_guesses_than_the_limit(accounts) -> None:
+    """All have passed the first look at the failures before any of them has failed."""
+    barrier = threading.Barrier(12)
+
+    def guess(number: int) -> str:
+        barrier.wait()
+        try:
+            return accounts.log_in("ada", GOOD if number == 11 else f"a guess {number}", address=HERE) and "in"
+        except LoginError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(12) as pool:
+        said = Counter(pool.map(guess, range(12)))
+    assert said["name or password is wrong"] <= 5
+    assert said["in"] + said["name or password is wrong"] <= 6
+    assert sum(said.values()) == 12
 
 
 def test_one_network_is_one_address(accounts) -> None:

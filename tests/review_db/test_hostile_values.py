@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from apu.errors import ApuError
 from apu.types import Decision, Verdict
@@ -17,6 +18,8 @@ STRINGS = (
     "?1", ":pair", "@x", "$y", "char(39)", "/* */", "\u2019 OR 1=1", "../../review.db", "a" * 100_000,
 )  # fmt: skip
 
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
 
 def everything(workspace: Workspace) -> dict[str, list[tuple]]:
     with workspace.database.read() as connection:
@@ -28,7 +31,7 @@ def everything(workspace: Workspace) -> dict[str, list[tuple]]:
 def worked_on(workspace, add_pairs) -> Workspace:
     add_pairs(2)
     workspace.decide(1, Decision(verdict=Verdict.FLAG, curator="ada"), revision=1)
-    Accounts(workspace.database).add("ada", "correct horse battery")
+    Accounts(workspace.database, hasher=QUICK).add("ada", "correct horse battery")
     return workspace
 
 
@@ -76,7 +79,7 @@ def test_sql_in_names_and_notes_is_stored_as_it_is(worked_on) -> None:
 
 def test_sql_where_one_thing_is_named_names_nothing(worked_on) -> None:
     before = everything(worked_on)
-    accounts = Accounts(worked_on.database)
+    accounts = Accounts(worked_on.database, hasher=QUICK)
     questions: list[Callable[[str], object]] = [
         lambda text: find_image(worked_on, text), accounts.remove,
         lambda text: accounts.log_in(text, text, address="192.0.2.1"),
