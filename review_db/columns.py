@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from review_db.database import sqlite3
-from review_db.records import Order, PairFilter, PairState, PairSummary, Range
+from review_db.records import EVERY_PAIR, Order, PairFilter, PairState, PairSummary, Range
 
 Mask = Bool[np.ndarray, "pairs"]
 
@@ -34,6 +34,19 @@ _TYPES: dict[str, Any] = {
 _GIVEN = ("image", "source", "interaction", "action", "simulated", "certainty")
 """Columns that reviewing does not change."""
 
+_WORKED_ON = ("state", "disagrees", "curator", "gap_m", "fit", "fitted")
+"""Columns of filters that it does."""
+
+_ALL = slice(None)
+_LOOK_FIRST = 1 << 8
+_LOOK_AT = 1 << 15
+"""After so many pairs in vain it is quicker to look at all of them at once."""
+
+_MOVES = 1000
+"""So many pairs at most change their place in a sorting; for more it is made anew."""
+
+_SORTED_BY = {Order.UNCERTAIN: "certainty", Order.WORST_FIT: "fit"}
+_SORTINGS = 6
 _ROWS_AT_ONCE = 1 << 16
 
 KEEP_FROM = 50_000
@@ -55,6 +68,8 @@ class Queue:
         self._names = _Names()
         self._givens, self._turns = _Kept(8), _Kept(4)
         self._chances, self._strata = _Kept(2), _Kept(1)
+        self._sortings: dict[Any, _Sorting] = {}
+        self._asked_once: Any = None
 
     def ids(
         self,
@@ -71,10 +86,15 @@ class Queue:
         """The pairs after (backwards: before) a place in the queue, or from its end; `without` leaves some out."""
         with self._lock:
             self._follow(connection)
-            ids = self._columns["id"]
-            mask = self._matching(connection, where)
-            mask[self._places(without)] = False
+            ids, away = self._columns["id"], self._places(without)
             keys, here = self._keys(connection, where, order, seed, after)
+            sorting = self._sorting(where, order, seed, keys) if limit is not None else None
+            if sorting is not None and limit is not None:
+                found = self._walk(connection, where, sorting, here, after, away, limit, backwards=backwards)
+                if found is not None:
+                    return ids[found].tolist()
+            mask = self._matching(connection, where)
+            mask[away] = False
             if after is not None and backwards:
                 mask &= keys <= here
                 rest = slice(np.searchsorted(ids, after.id), None)
@@ -130,6 +150,7 @@ class Queue:
             self._kept = None
             self._columns = self._read(connection, _ROWS + "ORDER BY id", ())
             self._names = _Names()
+            self._sortings.clear()
             self._forget()
         elif latest > self._seen:
             changed = connection.execute("SELECT DISTINCT pair_id FROM queue_changes WHERE id > ?", (self._seen,))
@@ -193,6 +214,7 @@ class Queue:
         columns, ids = self._columns, rows["id"]
         places, known = _find(columns["id"], ids)
         places = places[known]
+        self._move(places, {name: rows[name][known] for name in ("certainty", "fit")})
         if not known.all() or any((columns[name][places] != rows[name][known]).any() for name in _GIVEN):
             self._forget()
         for name, column in columns.items():
@@ -201,17 +223,21 @@ class Queue:
             columns = {name: np.concatenate([column, rows[name][~known]]) for name, column in columns.items()}
             by_id = np.argsort(columns["id"], kind="stable")
             self._columns = {name: column[by_id] for name, column in columns.items()}
+            self._sortings.clear()
         if len(ids) < len(changed):
             gone = self._places(set(changed) - set(ids.tolist()))
             self._columns = {name: np.delete(column, gone) for name, column in self._columns.items()}
             self._names = _Names()
             self._kept = None
+            self._sortings.clear()
             self._forget()
 
     def _forget(self) -> None:
         """What was found of the given columns holds no longer."""
         for kept in (self._givens, self._turns, self._chances, self._strata):
             kept.clear()
+        for key in [key for key in self._sortings if isinstance(key, PairFilter)]:
+            del self._sortings[key]
 
     def _places(self, pairs: Collection[int]) -> Int[np.ndarray, "some"]:
         """Where those of the pairs stand that are there."""
@@ -220,10 +246,15 @@ class Queue:
 
     # Filters --------------------------------------------------------------------------------------------------------
 
-    def _matching(self, connection: sqlite3.Connection, where: PairFilter) -> Mask:
-        """The pairs of a filter, a mask of the caller's own."""
-        columns = self._columns
-        mask = self._given(connection, where).copy()
+    def _matching(
+        self, connection: sqlite3.Connection, where: PairFilter, places: Int[np.ndarray, "some"] | slice = _ALL
+    ) -> Bool[np.ndarray, "some"]:
+        """Which pairs of those places pass a filter; a mask of the caller's own."""
+        columns = {name: self._columns[name][places] for name in _WORKED_ON}
+        if _given(where) == EVERY_PAIR:
+            mask = np.ones(len(columns["state"]), np.bool_)
+        else:
+            mask = self._given(connection, where)[places].copy()
         if where.states is not None:
             mask &= np.array([state in where.states for state in _STATES])[columns["state"]]
         if where.disagrees is not None:
@@ -286,6 +317,60 @@ class Queue:
             return keys, float(here[0]) if len(here) else -1.0
         return np.zeros(len(columns["id"])), 0.0
 
+    def _sorting(
+        self, where: PairFilter, order: Order, seed: int, keys: Float[np.ndarray, "pairs"]
+    ) -> "_Sorting | None":
+        """The pairs in an order; None: not yet, of an order that is asked for the first time and may be the last."""
+        key = {Order.RANDOM: (order, seed), Order.STRATIFIED: _given(where)}.get(order, _SORTED_BY.get(order, order))
+        if key not in self._sortings:
+            if order in (Order.RANDOM, Order.STRATIFIED) and self._asked_once != key:
+                self._asked_once = key
+                return None
+            while len(self._sortings) >= _SORTINGS:
+                del self._sortings[next(iter(self._sortings))]
+            self._sortings[key] = _Sorting(keys)
+        return self._sortings[key]
+
+    def _move(self, places: Int[np.ndarray, "some"], keys: Mapping[str, Float[np.ndarray, "some"]]) -> None:
+        """Let pairs whose keys change take their new places in the sortings."""
+        for name, new in keys.items():
+            old = self._columns[name][places]
+            moved = old != new
+            if name in self._sortings and moved.sum() > _MOVES:
+                del self._sortings[name]
+            elif name in self._sortings and moved.any():
+                self._sortings[name].move(places[moved], old[moved], new[moved])
+
+    def _walk(
+        self,
+        connection: sqlite3.Connection,
+        where: PairFilter,
+        sorting: "_Sorting",
+        here: float,
+        after: PairSummary | None,
+        away: Int[np.ndarray, "few"],
+        limit: int,
+        *,
+        backwards: bool,
+    ) -> Int[np.ndarray, "few"] | None:
+        """Go on from a place, looking only at those that come next; None: so few match that this takes too long."""
+        ids, rows = self._columns["id"], sorting.rows
+        at = len(rows) if backwards else 0
+        if after is not None:
+            at = sorting.place(here, int(np.searchsorted(ids, after.id, side="left" if backwards else "right")))
+        found, size, left = np.empty(0, rows.dtype), _LOOK_FIRST, _LOOK_AT
+        while len(found) < limit and left > 0:
+            some = rows[max(at - size, 0) : at][::-1] if backwards else rows[at : at + size]
+            if not len(some):
+                return found
+            match = self._matching(connection, where, some) & ~np.isin(some, away)
+            found = np.concatenate([found, some[match]])
+            at += -size if backwards else size
+            if at <= 0 and backwards:
+                return found[:limit]
+            left, size = left - size, size * 2
+        return found[:limit] if len(found) >= limit else None
+
     def _find_turns(self, mask: Mask) -> Float[np.ndarray, "pairs"]:
         """Sort keys that take one pair of each interaction in turn, counting those of the mask.
 
@@ -301,6 +386,30 @@ class Queue:
         keys = np.empty(len(code))
         keys[by_interaction] = rank * len(alphabetical) + alphabetical[code]
         return keys
+
+
+class _Sorting:
+    """The places of pairs by their keys, ties by place."""
+
+    def __init__(self, keys: Float[np.ndarray, "pairs"]) -> None:
+        self.rows = np.argsort(keys, kind="stable")
+        self._keys = keys[self.rows]
+
+    def place(self, key: float, row: int) -> int:
+        """Where a row of that key is, or would be."""
+        first, end = np.searchsorted(self._keys, key), np.searchsorted(self._keys, key, side="right")
+        return int(first + np.searchsorted(self.rows[first:end], row))
+
+    def move(
+        self, rows: Int[np.ndarray, "some"], old: Float[np.ndarray, "some"], new: Float[np.ndarray, "some"]
+    ) -> None:
+        """Let rows take the places of their new keys."""
+        places = [self.place(key, row) for key, row in zip(old, rows, strict=True)]
+        self.rows, self._keys = np.delete(self.rows, places), np.delete(self._keys, places)
+        by_key = np.lexsort((rows, new))
+        rows, new = rows[by_key], new[by_key]
+        places = [self.place(key, row) for key, row in zip(new, rows, strict=True)]
+        self.rows, self._keys = np.insert(self.rows, places, rows), np.insert(self._keys, places, new)
 
 
 class _Kept(dict[Any, np.ndarray]):

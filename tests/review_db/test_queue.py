@@ -143,6 +143,36 @@ def test_a_place_that_has_left_the_filter_is_gone_on_from(many, order) -> None:
         assert many.position(line, order=order) == number
 
 
+@pytest.mark.parametrize("look", [1, 20, 1000])
+def test_pages_are_the_same_however_far_it_looks(many, look, monkeypatch) -> None:
+    monkeypatch.setattr(columns, "_LOOK_FIRST", 2)
+    monkeypatch.setattr(columns, "_LOOK_AT", look)
+    fitted = PairFilter(states=frozenset({PairState.FITTED}))
+    for order in (*Order, *Order):  # the second time it is sorted
+        for where in (PairFilter(), fitted, PairFilter(text="hug")):
+            whole = many.pairs(where, order=order)
+            for number, line in enumerate(whole):
+                assert many.pairs(where, order=order, after=line, limit=3) == whole[number + 1 :][:3]
+                before = whole[max(number - 3, 0) : number][::-1]
+                assert many.pairs(where, order=order, after=line, limit=3, backwards=True) == before
+            assert many.pairs(where, order=order, limit=3, backwards=True) == whole[-3:][::-1]
+
+
+def test_pairs_take_their_new_places_when_they_are_fitted_and_asked(workspace, add_pairs, toys) -> None:
+    pairs, chance = add_pairs(12), np.random.default_rng(1)
+    parts = toys.answer().contacts[0].parts
+    for step in range(12):
+        pair = pairs[chance.integers(12)]
+        workspace.add_fit(pair, toys.fit(float(chance.integers(1, 5))), revision=1)
+        if step % 4 == 3:
+            contact = Contact(parts=parts, confidence=int(chance.integers(0, 4)) / 4)
+            workspace.add_answer(pair, toys.answer(contact), asker="replay")
+        for order in Order:
+            whole = workspace.pairs(order=order)
+            assert workspace.pairs(order=order, limit=11) == whole[:11]
+            assert workspace.pairs(order=order, after=whole[5], limit=2) == whole[6:8]
+
+
 def test_a_queue_sees_what_others_change(workspace, add_pairs, toys) -> None:
     first, second = add_pairs(2)
     assert workspace.count() == 2
