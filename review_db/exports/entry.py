@@ -143,7 +143,7 @@ def _decision(record: DecisionRecord, numbers: _Numbers, name: Name) -> dict[str
         "number": numbers.decisions[record.id],
         "verdict": decision.verdict.value,
         "curator": name(decision.curator),
-        "fit": None if decision.fit_id is None else numbers.fits[decision.fit_id],
+        "fit": numbers.fits.get(decision.fit_id),  # None too where the fit's file is known to be lost
         "reason": decision.reason,
         "note": decision.note,
         "revision": record.revision,

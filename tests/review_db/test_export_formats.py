@@ -19,7 +19,7 @@ from apu.files import asset
 from apu.formats import read_coco, read_flickrci3d
 from apu.formats.training import ARRAYS, TrainingPairs
 from apu.types import Decision, Verdict
-from review_db import Drop, ExportOptions, Form, PairFilter, PairState, SetNote, export
+from review_db import Drop, ExportOptions, Form, PairFilter, PairState, SetNote, export, read_export
 from review_db.exports import parse_splits
 from review_db.exports.options import split_of
 from review_db.exports.snapshot import secret
@@ -436,6 +436,17 @@ def test_filters_choose_the_pairs(workspace, photographs, where, expected, tmp_p
         assert [int(row["pair"]) for row in csv.DictReader(file)] == [photographs[i] for i in expected]
 
 
+def test_a_lost_fit_takes_only_its_bodies_along(workspace, photographs, tmp_path) -> None:
+    with workspace.database.write() as connection:
+        (file,) = connection.execute("SELECT file FROM fits WHERE pair_id = ?", photographs[:1]).fetchone()
+        connection.execute("INSERT INTO lost_files VALUES (?, '')", (file,))
+    (workspace.path / "artefacts" / file).unlink()
+    manifest = export(workspace, tmp_path / "out", ExportOptions(unfitted=True))
+    entry = read_export(tmp_path / "out").pairs[0].entry
+    assert (manifest.pairs, entry["fit"], entry["decision"]["fit"], entry["state"]) == (4, None, None, "accepted")
+    assert export(workspace, tmp_path / "fitted").skipped == (photographs[0],)
+
+
 def test_an_export_stays_out_of_the_workspace(workspace, photographs) -> None:
     with pytest.raises(StoreError, match="lies in the workspace; choose a folder outside"):
         export(workspace, workspace.path / "out")
@@ -457,8 +468,6 @@ def test_equal_data_give_equal_bytes_in_every_layout(workspace, photographs, bod
 
 
 def test_an_export_of_another_layout_is_not_read_back(workspace, photographs, tmp_path) -> None:
-    from review_db import read_export
-
     export(workspace, tmp_path / "out", ExportOptions(form=Form.CSV))
     with pytest.raises(StoreError, match="only the form apu can be read back"):
         read_export(tmp_path / "out")
