@@ -374,7 +374,8 @@ def random_step(workspace: Workspace, pair: int, curator: str, chance: np.random
     steps = [
         Flip(contact=line), FlipSide(contact=line, person=0), Drop(contact=line), Restore(contact=line), Swap(),
         SetNote(text=str(chance.integers(10**9))), Add(parts=NECK), "undo",
-        Decision(verdict=Verdict.FLAG, curator=curator), SetConfidence(contact=line, confidence=float(chance.uniform())),
+        Decision(verdict=Verdict.FLAG, curator=curator),
+        SetConfidence(contact=line, confidence=float(chance.uniform())),
     ]  # fmt: skip
     with contextlib.suppress(StoreError, ValueError):  # nothing to undo, or nothing changed
         if (conflicts := workspace.pair(pair).conflicts) and chance.random() < 0.3:
