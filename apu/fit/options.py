@@ -16,6 +16,7 @@ class Phase:
         penetration: weight of the interpenetration term, 0 to 1.
         shape: betas are free (the paper's stage 1) or held (stage 2).
         steps: most Levenberg-Marquardt steps.
+        enough: a pair has converged when an accepted step lowers its objective by less than this share, twice in a row.
     """
 
     keypoint_scale: float
@@ -23,13 +24,17 @@ class Phase:
     penetration: float
     shape: bool
     steps: int
+    enough: float = 1e-3
 
+
+_ROUGHLY = 1e-2
+"""On the way to the last phase there is no need to arrive."""
 
 SCHEDULE = (
-    Phase(keypoint_scale=250.0, contact_temperature=0.06, penetration=0.0, shape=True, steps=25),
-    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.02, shape=False, steps=12),
-    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.1, shape=False, steps=12),
-    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.3, shape=False, steps=12),
+    Phase(keypoint_scale=250.0, contact_temperature=0.06, penetration=0.0, shape=True, steps=25, enough=_ROUGHLY),
+    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.02, shape=False, steps=12, enough=_ROUGHLY),
+    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.1, shape=False, steps=12, enough=_ROUGHLY),
+    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.3, shape=False, steps=12, enough=_ROUGHLY),
     Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=60),
 )
 """Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration rising)."""
@@ -58,6 +63,7 @@ class FitOptions:
         penetration_sigma, penetration_margin: L_P per proxy vertex, metres; the margin begins to push before skin
             meets skin.
         orient_sigma, spine_sigma, arm_sigma, leg_sigma, other_sigma: L_init, radians from the start pose.
+        hidden_arm_sigma: of an arm's joint where the keypoint that tells of it is not seen.
         hidden_leg_sigma: legs whose knee is not seen are pulled straight, radians.
         limit_sigma: joint limits, radians beyond them.
         beta_sigma: L_beta, standard deviations of the shape space. child_sigma: of the 11th beta from the start.
@@ -83,11 +89,12 @@ class FitOptions:
     arm_sigma: float = 0.7
     leg_sigma: float = 0.45
     other_sigma: float = 0.25
+    hidden_arm_sigma: float = 1.2
     hidden_leg_sigma: float = 0.25
     limit_sigma: float = 0.1
     beta_sigma: float = 1.0
     child_sigma: float = 0.1
-    transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.30)
+    transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.15)
     gmm_weight: float = 1.0
     kick_depth: float = 0.005
     kicks: int = 4

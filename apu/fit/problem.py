@@ -134,15 +134,20 @@ def _contact_samples(contacts: Sequence[Sequence[Contact]], body: FitBody) -> tu
 
 
 def _pose_sigma(confidence: np.ndarray, options: FitOptions) -> Float[np.ndarray, "P 22"]:
-    sigma = np.full(NUM_JOINTS, options.other_sigma)
-    sigma[_JOINT["pelvis"]] = options.orient_sigma
-    for group, value in (
-        (("spine1", "spine2", "spine3"), options.spine_sigma),
-        (("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"), options.arm_sigma),
-        (("left_hip", "right_hip", "left_knee", "right_knee"), options.leg_sigma),
-    ):
-        sigma[[_JOINT[name] for name in group]] = value
-    return np.tile(sigma, (len(confidence), 1))
+    """How far the start may be wrong, joint by joint: a limb that nobody saw was guessed."""
+    sigma = np.full((len(confidence), NUM_JOINTS), options.other_sigma)
+    sigma[:, _JOINT["pelvis"]] = options.orient_sigma
+    sigma[:, [_JOINT[name] for name in ("spine1", "spine2", "spine3")]] = options.spine_sigma
+    for side in ("left", "right"):
+        for joint, told_by, seen, unseen in (
+            ("shoulder", "elbow", options.arm_sigma, options.hidden_arm_sigma),
+            ("elbow", "wrist", options.arm_sigma, options.hidden_arm_sigma),
+            ("hip", "knee", options.leg_sigma, options.leg_sigma),
+            ("knee", "ankle", options.leg_sigma, options.leg_sigma),
+        ):
+            told = confidence[:, _POINT[f"{side}_{told_by}"]] > 0
+            sigma[:, _JOINT[f"{side}_{joint}"]] = np.where(told, seen, unseen)
+    return sigma
 
 
 def _hidden_legs(confidence: Float[np.ndarray, "N P 25"]) -> np.ndarray:

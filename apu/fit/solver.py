@@ -14,8 +14,6 @@ from apu.fit.options import Phase
 
 _FIRST_DAMPING = 1e-2
 _LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e5
-_ENOUGH = 1e-3
-"""A pair has converged when an accepted step lowers its objective by less than this share, twice in a row."""
 _CROWDED = 0.75
 """The batch is packed anew once no more than this share of it still moves; packing costs about a step."""
 
@@ -129,7 +127,7 @@ def _step(objective: Objective, state: _State, phase: Phase) -> _State:
     trial = state.pose.step(damped_step(state.system, state.damping).unflatten(-1, (2, NUM_PARAMS)))
     then = objective.evaluate(trial, phase)
     better = state.moving & torch.isfinite(then.total) & (then.total < state.value)
-    slow = state.value - then.total < _ENOUGH * state.value.abs()
+    slow = state.value - then.total < phase.enough * state.value.abs()
     patience = torch.where(better, torch.where(slow, state.patience + 1, 0), state.patience)
     damping = torch.where(better, state.damping / 4, state.damping * 6).clamp(_LEAST_DAMPING, None)
     state = replace(state, damping=damping, patience=patience)

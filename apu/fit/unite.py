@@ -193,30 +193,50 @@ def lies_closer_exchanged(
 
 
 def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_Watch") -> Pose:
-    """Anneal every pair; where limbs have locked through each other, start again with them pushed apart."""
+    """Anneal every pair; where limbs have locked through each other, again with them pushed apart."""
     rows = torch.arange(len(begin.transl), device=begin.transl.device)
     pose, value = _anneal(objective, begin, phases, watch, rows)
-    options, waiting = objective.options, rows
-    for _ in range(options.kicks if len(phases) > 1 else 0):
-        if watch.late:
-            break
-        locked, starts = kicked_starts(objective[waiting], pose[waiting], options)
-        if not len(locked):
-            break
-        locked = waiting[locked]
-        poses, values = _anneal(objective[locked], starts, phases[1:], watch, locked)
-        # The two starts of a pair follow each other.
-        lowest, which = torch.nan_to_num(values, nan=torch.inf).unflatten(0, (-1, 2)).min(1)
-        locked, best = locked[::2], which + 2 * torch.arange(len(which), device=which.device)
-        gained = lowest < value[locked] * (1 - _BETTER)
-        waiting = locked[gained]
-        pose = pose.put(waiting, poses[best[gained]])
-        value = value.index_copy(0, waiting, lowest[gained])
-        watch.restarted(waiting)
+    best, again = _Best(objective, pose, value), phases[1:] or phases
+    waiting = rows
+    for _ in range(objective.options.kicks):
+        locked, starts = kicked_starts(objective[waiting], best.pose[waiting], objective.options)
+        waiting = best.challenge(waiting[locked], starts, again, watch)
         if not len(waiting):
             break
-    watch.conclude(objective.evaluate(pose, phases[-1]), rows)
-    return pose
+    watch.conclude(objective.evaluate(best.pose, phases[-1]), rows)
+    return best.pose
+
+
+class _Best:
+    """The lowest state of every pair so far.
+
+    Attributes:
+        pose, value: of the N pairs, and their final objectives.
+    """
+
+    def __init__(self, objective: Objective, pose: Pose, value: Float[Tensor, "N"]):
+        self._objective, self.pose, self.value = objective, pose, value
+
+    def challenge(
+        self, pairs: Int[Tensor, "M"], starts: Pose, phases: Sequence[Phase], watch: "_Watch"
+    ) -> Int[Tensor, "gained"]:
+        """Fit other starts of some pairs and keep what is lower; returns the pairs that gained."""
+        if not len(pairs) or watch.late:
+            return pairs[:0]
+        poses, values = _anneal(self._objective[pairs], starts, phases, watch, pairs)
+        values = torch.nan_to_num(values, nan=torch.inf)
+        lowest = torch.full_like(self.value, torch.inf).scatter_reduce(0, pairs, values, "amin")
+        gained = (lowest < self.value * (1 - _BETTER)).nonzero()[:, 0]
+        # The first of a pair's starts that reached its lowest.
+        order = torch.arange(len(pairs), device=pairs.device)
+        first = torch.full_like(lowest, len(pairs), dtype=torch.long).scatter_reduce(
+            0, pairs, torch.where(values == lowest[pairs], order, len(pairs)), "amin"
+        )
+        winners = first[gained]
+        self.pose = self.pose.put(gained, poses[winners])
+        self.value = self.value.index_copy(0, gained, lowest[gained])
+        watch.restarted(gained)
+        return gained
 
 
 def _anneal(

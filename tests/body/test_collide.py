@@ -6,6 +6,10 @@ import torch
 import trimesh
 
 from apu.body.collide import Collider, penetration
+from apu.body.model import BodyModel
+from apu.body.skinning import Pose
+from apu.fit.proxy import fit_body
+from apu.types import SMPL_JOINTS
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +60,33 @@ def test_the_nearest_place_lies_on_the_surface_along_the_way_out(ball: trimesh.T
 def test_a_query_before_the_first_update_is_refused(ball: trimesh.Trimesh) -> None:
     with pytest.raises(ValueError, match="update"):
         Collider(np.asarray(ball.faces), len(ball.vertices), 1).query(torch.zeros(1, 1, 3))
+
+
+def test_sides_are_winding_numbers_where_skin_folds_through_itself(body: BodyModel) -> None:
+    """Arms turned down into the trunk and the rest at random; sums over solid angles say what is inside."""
+    fit = fit_body(body)
+    random = torch.Generator().manual_seed(3)
+    turn = torch.cat([0.2 * torch.randn(1, 66, generator=random), torch.zeros(1, 14)], 1)
+    for shoulder, down in (("left_shoulder", -1.7), ("right_shoulder", 1.7)):
+        turn[0, 3 * SMPL_JOINTS.index(shoulder) + 2] = down
+    pose = Pose(torch.eye(3).repeat(1, 22, 1, 1), torch.zeros(1, 11), torch.zeros(1, 3)).step(turn)
+    skin = fit.skin.posed(pose, fit.skin.skeleton.frames(pose)).points
+    lower, upper = skin.amin(1), skin.amax(1)
+    points = lower + (upper - lower) * torch.rand(1, 3000, 3, generator=random)
+    collider = Collider(fit.skin_faces, skin.shape[1], 1)
+    collider.update(skin)
+    inside = collider.query(points).depth[0] > 0
+    corners = skin[0].double()[torch.as_tensor(fit.skin_faces)]
+    turns = torch.cat([_turns(some, corners) for some in points[0].double().split(250)])
+    assert (turns > 1.5).any(), "the skin does fold through itself"
+    assert 50 < int(inside.sum()) < 1500
+    torch.testing.assert_close(inside, turns > 0.5)
+
+
+def _turns(points: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
+    """Winding numbers by solid angles (van Oosterom and Strackee, 1983)."""
+    a, b, c = (corners[None, :, k] - points[:, None] for k in range(3))
+    x, y, z = (v.norm(dim=-1) for v in (a, b, c))
+    volume = (a * torch.linalg.cross(b, c)).sum(-1)
+    spread = x * y * z + (a * b).sum(-1) * z + (b * c).sum(-1) * x + (c * a).sum(-1) * y
+    return torch.atan2(volume, spread).sum(-1) / (2 * torch.pi)

@@ -11,7 +11,7 @@ from apu.body.model import BodyModel
 from apu.body.regions import regions_of
 from apu.body.skinning import NUM_PARAMS, stack
 from apu.errors import FitError
-from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair, lies_closer_exchanged
+from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair, fit_pairs, lies_closer_exchanged
 from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Objective
 from apu.fit.problem import build_problem
@@ -116,6 +116,64 @@ def test_a_cancelled_fit_stops_within_one_step(scene, touch: Contacts, body: Bod
     with pytest.raises(FitCancelled):
         fit_pair(scene.observation, touch, body, progress=seen.append, cancelled=lambda: len(seen) >= 3)
     assert len(seen) == 3
+
+
+def test_pairs_fitted_together_are_fitted_as_alone(
+    scene, touch: Contacts, fitted: FitResult, observed, body: BodyModel
+) -> None:
+    """Others in the batch, other sizes of it, one that cannot be fitted: a pair's fit stays what it is."""
+    other = observed(body, scene.truth, seed=5)
+    blind = scene.observation.keypoints.copy()
+    blind[..., 2] = 0
+    nobody = replace(scene.observation, keypoints=blind)
+    results = fit_pairs([other, nobody, scene.observation], [(), touch, touch], body)
+    assert isinstance(results[1], FitError)
+    assert "no keypoint" in str(results[1])
+    for alone, together in ((fit_pair(other, (), body), results[0]), (fitted, results[2])):
+        assert isinstance(together, FitResult)
+        joints = [body.forward(result.params).joints[:, :22] for result in (alone, together)]
+        assert np.linalg.norm(joints[0] - joints[1], axis=-1).max() < 0.01
+        np.testing.assert_allclose(together.reprojection_512, alone.reprojection_512, atol=0.3)
+    assert fit_pairs([], [], body) == []
+
+
+def test_a_refit_goes_on_from_the_earlier_fit(scene, touch: Contacts, fitted: FitResult, body: BodyModel) -> None:
+    """A contact more, from the fit without it: in fewer steps as good as from the beginning."""
+    without = fit_pair(scene.observation, (), body)
+    refit = fit_pair(scene.observation, touch, body, start=without.params)
+    assert refit.iterations < fitted.iterations
+    assert refit.max_gap_m < 0.01
+    total = [sum(values[-1] for values in result.terms.values()) for result in (refit, fitted)]
+    assert total[0] < 1.1 * total[1]
+    for name, array in refit.start.arrays().items():
+        np.testing.assert_array_equal(
+            array, fitted.start.arrays()[name], err_msg="the estimator's guess stays the prior"
+        )
+
+
+def test_a_step_that_is_not_finite_is_refused(scene, touch: Contacts, body: BodyModel, monkeypatch) -> None:
+    """NaN in the objective from the third evaluation on: the best finite state stands."""
+    evaluate, seen = Objective.evaluate, []
+
+    def poisoned(self: Objective, pose, phase):
+        seen.append(None)
+        evaluation = evaluate(self, pose, phase)
+        return evaluation if len(seen) < 3 else replace(evaluation, total=evaluation.total * torch.nan)
+
+    monkeypatch.setattr(Objective, "evaluate", poisoned)
+    result = fit_pair(scene.observation, touch, body)
+    assert result.params.finite
+    assert len(seen) > 3
+
+
+def test_a_start_that_is_not_finite_is_named(scene, touch: Contacts, body: BodyModel) -> None:
+    joints = scene.observation.estimate.joints.copy()
+    joints[0, 3] = np.inf
+    broken = replace(scene.observation, estimate=replace(scene.observation.estimate, joints=joints))
+    results = fit_pairs([broken, scene.observation], [touch, touch], body)
+    assert isinstance(results[0], FitError)
+    assert "finite" in str(results[0])
+    assert isinstance(results[1], FitResult)
 
 
 def test_the_time_limit_keeps_the_best_state(scene, touch: Contacts, body: BodyModel) -> None:
