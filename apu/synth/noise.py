@@ -29,7 +29,7 @@ class DetectorNoise:
 
     seen: float = 3.0
     hidden: float = 12.0
-    bias: float = 0.45
+    bias: float = 0.55
     lost_seen: float = 0.01
     lost_hidden: float = 0.4
     outlier_seen: float = 0.01
@@ -63,8 +63,8 @@ class EstimatorNoise:
     reversed: float = 0.35
     hanging: float = 0.8
     shape: float = 0.3
-    offset: float = 9.0
-    place: float = 10.0
+    offset: float = 6.0
+    place: float = 7.0
     turn: float = 6.0
     joint: float = 1.5
 
