@@ -274,7 +274,9 @@ def _batches(loaded: Sequence[_Loaded], body: BodyModel, repeats: int, options: 
     per_pair = {}
     for size in (1, max(options.batch // 4, 1), options.batch, *crowd):
         pairs = list(islice(cycle(one.pair for one in loaded), size))
-        together = partial(fit_pairs, [pair[0] for pair in pairs], [pair[1] for pair in pairs], body)
+        together = partial(
+            fit_pairs, [pair[0] for pair in pairs], [pair[1] for pair in pairs], body, threads=os.cpu_count() or 1
+        )
         runs = [_timed(together, body.device) for _ in range(repeats)]
         if failed := [result for results, _ in runs for result in results if isinstance(result, FitError)]:
             raise failed[0]

@@ -6,6 +6,7 @@ further rows, and each pair keeps its lowest objective.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +29,8 @@ from apu.fit.start import initial_pose
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
 from apu.types import BodyParams, Contact, FitResult, PairObservation
 
+_TOGETHER = 4
+"""Pairs of a batch on a CPU: more share no work and do not fit its cache. A GPU takes all at once."""
 _BETTER = 1e-3
 """A restart counts where it lowers the objective by more than this share."""
 
@@ -99,6 +102,7 @@ def fit_pairs(
     options: FitOptions | None = None,
     starts: Sequence[BodyParams] | None = None,
     seed: int = 0,
+    threads: int = 1,
     progress: Callable[[FitProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[FitResult | FitError]:
@@ -106,13 +110,24 @@ def fit_pairs(
 
     Args:
         observations, contacts, starts: one per pair; otherwise as for `fit_pair`.
+        threads: of a CPU, each with a few pairs at a time; `progress` and `cancelled` are then called by all of them.
         options: `max_seconds` counts per pair: a batch of N may take N times as long.
 
     Raises:
         FitCancelled: `cancelled` said so.
     """
-    with _one_thread(body.device):
-        return _fit_pairs(observations, contacts, body, options or FitOptions(), starts, seed, progress, cancelled)
+    size = _TOGETHER if body.device.type == "cpu" else max(1, len(observations))
+    chunks = [slice(first, first + size) for first in range(0, len(observations), size)]
+    fit_body(body)  # once, before several threads want it
+
+    def fit(chunk: slice) -> list[FitResult | FitError]:
+        return _fit_together(
+            observations[chunk], contacts[chunk], body, options or FitOptions(), starts and starts[chunk], seed,
+            chunk.start, progress, cancelled,
+        )  # fmt: skip
+
+    with _one_thread(body.device), ThreadPoolExecutor(threads) as pool:
+        return [result for results in pool.map(fit, chunks) for result in results]
 
 
 @contextmanager
@@ -126,13 +141,14 @@ def _one_thread(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _fit_pairs(
+def _fit_together(
     observations: Sequence[PairObservation],
     contacts: Sequence[Sequence[Contact]],
     body: BodyModel,
     options: FitOptions,
     starts: Sequence[BodyParams] | None,
     seed: int,
+    first: int,
     progress: Callable[[FitProgress], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> list[FitResult | FitError]:
@@ -154,7 +170,9 @@ def _fit_pairs(
             options,
         )
         begin = [_begin(guess, starts and starts[i], body) for i, guess in guesses.items()]
-        watch = _Watch(list(guesses), progress, cancelled, deadline=began + options.max_seconds * len(observations))
+        watch = _Watch(
+            [first + i for i in guesses], progress, cancelled, deadline=began + options.max_seconds * len(observations)
+        )
         phases = options.schedule if starts is None else options.refit
         poses = _solve(Objective(*problem, prepared, options), stack(begin), phases, watch)
         seconds = (time.monotonic() - began) / len(observations)
