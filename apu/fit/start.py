@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from apu.body.lines import torso_length
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, Skeleton, stack
+from apu.camera import project
 from apu.errors import FitError
 from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
@@ -24,6 +26,9 @@ _JOINT_SIGMA = 0.02
 """Metres: how well another body's joints agree with this one's; against betas of sigma 1 it sets the ridge."""
 _NEAREST, _FURTHEST = 0.3, 100.0
 """Metres of depth that a start may have."""
+
+_ACROSS = 0.3
+"""Torso lengths between the shoulders in the image from which it is plain which is the left one."""
 
 _ALONE = FitOptions(orient_sigma=1.5, transl_sigma=(3.0, 3.0, 3.0), arm_sigma=1.0, leg_sigma=0.7)
 """A person without a mesh starts from a standing figure that means little: L_init holds it loosely."""
@@ -57,6 +62,44 @@ def initial_pose(observation: PairObservation, body: FitBody) -> Pose:
     if not estimate.valid.all():
         pose = _from_keypoints(observation, pose, body)
     return pose
+
+
+def facings(observation: PairObservation, pose: Pose, skeleton: Skeleton) -> list[Pose]:
+    """The start, and with it every way of turning those people around whose keypoints say that the start is wrong.
+
+    Seen from the side or from behind, estimators sometimes take a back for a front. Left and right shoulders (and
+    hips) are then the other way round in the image than the keypoints have them. Detectors exchange left and right as
+    well, but then the face does not fit: people who show a nose face the viewer. Only where both agree against the
+    start is it doubted, and the lower objective decides.
+    """
+    places = skeleton.frames(pose).place.cpu().double().numpy()
+    around = [p for p in range(len(places)) if observation.estimate.valid[p] and _reversed(observation, places[p], p)]
+    turn = torch.diag(pose.transl.new_tensor([-1.0, 1.0, -1.0]))  # half a turn about the body's own vertical
+    starts = []
+    for turned in product((False, True), repeat=len(around)):
+        rotations = pose.rotations.clone()
+        for p in (p for p, is_turned in zip(around, turned, strict=True) if is_turned):
+            rotations[p, 0] = rotations[p, 0] @ turn
+        starts.append(replace(pose, rotations=rotations))
+    return starts
+
+
+def _reversed(observation: PairObservation, places: Float[np.ndarray, "22 3"], person: int) -> bool:
+    confidence = used_confidence(observation)[person]
+    point, joint = BODY_25.index, SMPL_JOINTS.index
+    across = []  # from right to left in the image, in torso lengths: (as detected, as the start has it)
+    for part in ("shoulder", "hip"):
+        names = f"left_{part}", f"right_{part}"
+        if all(confidence[point(name)] > 0 for name in names):
+            left, right = (observation.keypoints[person, point(name), 0] for name in names)
+            ours = project(places[[joint(name) for name in names]], observation.camera)[:, 0]
+            across.append((left - right, ours[0] - ours[1]))
+    torso = torso_length(observation.keypoints[person])
+    if not across or not np.isfinite(torso):
+        return False
+    detected, ours = np.array(across).T / torso
+    opposite = (detected * ours < 0).all() and abs(detected[0]) > _ACROSS and abs(ours[0]) > _ACROSS
+    return bool(opposite and (detected[0] > 0) == (confidence[point("nose")] > 0))
 
 
 def shape_to_joints(

@@ -25,7 +25,7 @@ from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_keypoints
 from apu.fit.proxy import FitBody, fit_body
 from apu.fit.solver import Step, minimise
-from apu.fit.start import initial_pose
+from apu.fit.start import facings, initial_pose
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
 from apu.types import BodyParams, Contact, FitResult, PairObservation
 
@@ -153,33 +153,34 @@ def _fit_together(
     cancelled: Callable[[], bool] | None,
 ) -> list[FitResult | FitError]:
     began, prepared = time.monotonic(), fit_body(body)
-    guesses: dict[int, Pose] = {}
+    guesses: list[tuple[int, Pose]] = []  # the pair, and a start that it may have had
     outcomes: list[FitResult | FitError | None] = [None] * len(observations)
     for pair, observation in enumerate(observations):
         try:
             check_keypoints(observation, options)
-            guesses[pair] = initial_pose(observation, prepared)
+            guess = initial_pose(observation, prepared)
         except FitError as error:
             outcomes[pair] = error
+            continue
+        several = facings(observation, guess, prepared.skin.skeleton) if starts is None else [guess]
+        guesses += [(pair, start) for start in several]
     if guesses:
+        pairs, poses = zip(*guesses, strict=True)
         problem = build_problem(
-            [observations[i] for i in guesses],
-            [contacts[i] for i in guesses],
-            list(guesses.values()),
-            prepared,
-            options,
+            [observations[i] for i in pairs], [contacts[i] for i in pairs], poses, prepared, options
         )
-        begin = [_begin(guess, starts and starts[i], body) for i, guess in guesses.items()]
         watch = _Watch(
-            [first + i for i in guesses], progress, cancelled, deadline=began + options.max_seconds * len(observations)
+            [first + i for i in pairs], progress, cancelled, deadline=began + options.max_seconds * len(observations)
         )
+        begin = stack([_begin(pose, starts and starts[i], body) for i, pose in guesses])
         phases = options.schedule if starts is None else options.refit
-        poses = _solve(Objective(*problem, prepared, options), stack(begin), phases, watch)
+        ends, values = _solve(Objective(*problem, prepared, options), begin, phases, watch)
         seconds = (time.monotonic() - began) / len(observations)
-        for row, (pair, guess) in enumerate(guesses.items()):
-            outcomes[pair] = _result(
-                observations[pair], tuple(contacts[pair]), body, prepared, poses[row].params(), guess.params(),
-                options=options, watch=watch, row=row, seconds=seconds, seed=seed,
+        # The lowest row of a pair comes last and stays.
+        for row in values.nan_to_num(nan=torch.inf).argsort(descending=True).tolist():
+            outcomes[pairs[row]] = _result(
+                observations[pairs[row]], tuple(contacts[pairs[row]]), body, prepared, ends[row].params(),
+                poses[row].params(), options=options, watch=watch, row=row, seconds=seconds, seed=seed,
             )  # fmt: skip
     return [outcome for outcome in outcomes if outcome is not None]
 
@@ -210,7 +211,9 @@ def lies_closer_exchanged(
     return bool(loss[1] < loss[0])
 
 
-def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_Watch") -> Pose:
+def _solve(
+    objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_Watch"
+) -> tuple[Pose, Float[Tensor, "N"]]:
     """Anneal every pair; where limbs have locked through each other, again with them pushed apart."""
     rows = torch.arange(len(begin.transl), device=begin.transl.device)
     pose, value = _anneal(objective, begin, phases, watch, rows)
@@ -222,7 +225,7 @@ def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_
         if not len(waiting):
             break
     watch.conclude(objective.evaluate(best.pose, phases[-1]), rows)
-    return best.pose
+    return best.pose, best.value
 
 
 class _Best:

@@ -10,9 +10,11 @@ from scipy.spatial.transform import Rotation
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, skinned_surface
 from apu.errors import FitError
-from apu.fit import initial_params
-from apu.fit.start import shape_to_joints
+from apu.fit import fit_pair, initial_params
+from apu.fit.proxy import fit_body
+from apu.fit.start import facings, initial_pose, shape_to_joints
 from apu.metrics import reprojection_error
+from apu.types import KEYPOINTS, mirror_name
 
 
 def test_shape_and_place_come_back_from_joints_alone(scene, body: BodyModel) -> None:
@@ -59,6 +61,33 @@ def test_facing_and_turned_away_are_told_apart(scene, observed, body: BodyModel,
     forward = Rotation.from_rotvec(start.global_orient).apply([0, 0, 1])
     expected = orient.apply([0, 0, 1])
     assert (forward @ expected > 0.5).all()
+
+
+def test_a_mesh_that_faces_the_wrong_way_is_doubted_only_where_keypoints_and_face_agree(
+    scene, observed, body: BodyModel
+) -> None:
+    """Person 0 faces the viewer; its mesh shows its back. Exchanged keypoints alone leave a mesh as it is."""
+    orient = Rotation.from_rotvec([np.pi, 0, 0])
+    apart = np.array([[-0.6, 0.3, 3.5], [0.6, 0.3, 3.5]])
+    truth = replace(scene.truth, global_orient=np.stack([orient.as_rotvec()] * 2), transl=apart)
+    observation = observed(body, truth, noise=0.05)
+    estimate, skeleton = observation.estimate, skinned_surface(body).skeleton
+    back = estimate.global_orient.copy()
+    back[0] = (Rotation.from_rotvec(back[0]) * Rotation.from_rotvec([0, np.pi, 0])).as_rotvec()
+    joints = body.forward(replace(truth, global_orient=back)).joints[:, :22]
+    wrong = replace(observation, estimate=replace(estimate, global_orient=back, joints=joints))
+
+    def starts(of) -> list[Pose]:
+        return facings(of, initial_pose(of, fit_body(body)), skeleton)
+
+    assert len(starts(observation)) == 1
+    assert len(starts(wrong)) == 2
+    fitted = fit_pair(wrong, (), body)
+    assert (Rotation.from_rotvec(fitted.params.global_orient).apply([0, 0, 1])[:, 2] < -0.5).all()
+    assert (fitted.reprojection_512 < 10).all()
+    order = [KEYPOINTS.index(mirror_name(name)) for name in KEYPOINTS]
+    exchanged = np.stack([observation.keypoints[0, order], observation.keypoints[1]])
+    assert len(starts(replace(observation, keypoints=exchanged))) == 1
 
 
 def test_too_few_keypoints_for_a_person_without_a_mesh_is_refused(scene, body: BodyModel) -> None:
