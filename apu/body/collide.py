@@ -24,21 +24,21 @@ import warp as wp
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+wp.config.log_level = logging.ERROR  # before anything of Warp's is used: it would greet on standard output
+
 _SPACING = 8.0
 """Metres between bodies of a batch: more than any body's reach, so that no query finds a neighbour's surface."""
 _REACH = 0.5
 """Metres a query looks for surface: no point inside a body is further from its skin."""
-_RAY_0 = wp.constant(wp.normalize(wp.vec3(0.4377, 0.7411, 0.5092)))
-_RAY_1 = wp.constant(wp.normalize(wp.vec3(-0.6113, 0.3359, 0.7166)))
-_RAY_2 = wp.constant(wp.normalize(wp.vec3(0.5718, -0.6921, 0.4404)))
+_RAY_0 = wp.constant(wp.vec3(0.437679, 0.741065, 0.509176))
+_RAY_1 = wp.constant(wp.vec3(-0.61129, 0.335895, 0.716589))
+_RAY_2 = wp.constant(wp.vec3(0.571826, -0.692131, 0.44042))
 """Where the rays go: along no axis and no plane of a body. One in 30,000 slips through an edge, so two must agree."""
 _RAY_LENGTH, _MOST_CROSSINGS = wp.constant(3.0), wp.constant(64)
 _ONWARDS = wp.constant(1e-5)
 """Metres: a ray goes on this far behind a crossing."""
 _ROUNDING = 1e-4
 """Metres that float32 may err when motions are added up."""
-
-wp.config.log_level = logging.ERROR
 
 
 @wp.func
