@@ -22,6 +22,7 @@ from apu.errors import StoreError
 from review_db.check import CheckReport, check
 from review_db.database import Database, now, sentences, sqlite3
 from review_db.exports.folder import appearing, sync
+from review_db.schema import refuse_views
 from review_db.workspace import Workspace
 
 FORMAT = "apu-review backup 1"
@@ -76,7 +77,7 @@ def backup(workspace: Workspace, path: Path) -> Backup:
     with sentences(path), _appearing_file(path) as file, tempfile.TemporaryDirectory(dir=path.parent) as folder:
         moment = Path(folder) / "review.db"
         made_at = _copy(workspace.database, moment)
-        sizes = {name: _size(workspace, name, lost) for name, lost in _names(moment).items()}
+        sizes = {name: _size(workspace, name, lost) for name, lost in _names(moment, workspace.path).items()}
         files = sorted((name, size) for name, size in sizes.items() if size is not None)
         head = Backup(made_at=made_at, sha256=_sha256(moment), files=len(files), bytes=sum(size for _, size in files))
         _add(file, "backup.json", BytesIO(json.dumps({"format": FORMAT, **asdict(head)}, indent=1).encode()))
@@ -125,10 +126,11 @@ def _copy(database: Database, moment: Path) -> str:
     return made_at
 
 
-def _names(database: Path) -> dict[str, bool]:
-    """The files that a database names, and whether they are known to be lost."""
+def _names(database: Path, path: Path) -> dict[str, bool]:
+    """The files that a database names, and whether they are known to be lost; `path` is what an error names."""
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     try:
+        refuse_views(connection, path)
         return {name: bool(lost) for name, lost in connection.execute(_NAMED)}
     finally:
         connection.close()
@@ -237,7 +239,7 @@ def _write(file: IO[bytes], entry: tarfile.TarInfo | None, name: str, target: Pa
 
 def _names_of_backup(database: Path, path: Path) -> dict[str, bool]:
     try:
-        return _names(database)
+        return _names(database, path)
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} is not a whole backup: its database is damaged") from error
 

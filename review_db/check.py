@@ -135,7 +135,11 @@ def _files(workspace: Workspace, table: str, repair: bool) -> Iterator[tuple[int
     for rows in _batches(workspace.database, sql):
         found: list[Finding] = []
         for row in rows:
-            path = workspace.files.path(folder, row["file"])
+            try:
+                path = workspace.files.path(folder, row["file"])
+            except StoreError as error:
+                found.append(Finding(kind="database", text=f"{table[:-1]} {row['id']}: {error}"))
+                continue
             trouble = _trouble(path)
             if trouble and not row["lost"]:
                 found.append(_lose(workspace, table, row["id"], path, trouble, repair))
@@ -274,7 +278,7 @@ def _leftovers(workspace: Workspace, repair: bool) -> Iterator[Finding]:
     """Files that nobody names: an interrupted import, fit or write."""
     with workspace.database.read() as connection:
         named = {
-            bytes.fromhex(file.partition(".")[0])
+            _digest(Path(file))
             for table, (_, name) in _NAMED.items()
             for (file,) in connection.execute(f"SELECT {name} FROM {table}")  # noqa: S608 - this file's own words
         }

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,12 @@ SET_ASIDE = "set-aside"
 
 Folder = Literal["images", "artefacts", "progress"]
 
+_NAME = {
+    "images": re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}"),
+    "artefacts": re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}"),
+    "progress": re.compile(r"[^/\0]*"),
+}
+
 
 class Files:
     """The folders ``images``, ``artefacts`` and ``progress`` (passing) of a workspace."""
@@ -22,7 +29,13 @@ class Files:
         self._root = root
 
     def path(self, folder: Folder, name: str) -> Path:
-        """Where a file lies."""
+        """Where a file lies.
+
+        Raises:
+            StoreError: a workspace names no file so; a database from elsewhere may point out of its folder.
+        """
+        if not _NAME[folder].fullmatch(name):
+            raise StoreError(f"{self._root} names {name!r:.100}, which is no file of a workspace; do not use it")
         return self._root / folder / name
 
     def put(self, folder: Folder, data: bytes, suffix: str) -> str:

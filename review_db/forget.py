@@ -199,6 +199,8 @@ def _all_of(workspace: "Workspace", sha256: str) -> list[Path]:
 def _remove(root: Path, name: str) -> int:
     """Remove a file and what interrupted writes of it left; gives their number."""
     path = root / name
+    if path.parent.parent != root:  # a hostile database's name for a file that is not the workspace's
+        return 0
     paths = [path, *path.parent.glob(f".{path.name}.*"), root / SET_ASIDE / path.name]
     present = [each for each in paths if each.is_file()]
     for each in present:

@@ -156,6 +156,8 @@ class _Merge:
     def image(self, connection: sqlite3.Connection, row: sqlite3.Row) -> None:
         if connection.execute("SELECT 1 FROM forgotten WHERE sha256 = ?", (row["sha256"],)).fetchone():
             return
+        if Path(row["name"]).name != row["name"]:
+            raise StoreError(f"{self.theirs.path} names a photograph {row['name']!r:.100}, which is no file name")
         known = connection.execute("SELECT id, suffix FROM images WHERE sha256 = ?", (row["sha256"],)).fetchone()
         if known is None or known["suffix"] == row["suffix"]:
             self.copy(connection, "images", row["sha256"] + row["suffix"])

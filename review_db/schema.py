@@ -5,6 +5,7 @@ Facts (images, pairs, answers, fits, decisions) are rows that stay; what people 
 lists are fast. Files are named by the SHA-256 of their content.
 """
 
+import re
 from pathlib import Path
 
 from sqlite_utils import Database as UtilsDatabase
@@ -358,6 +359,21 @@ def team_work(db: UtilsDatabase) -> None:
         db.execute(statement)
 
 
+_TABLES = ("_sqlite_migrations", *re.findall(r"CREATE TABLE (\w+)", " ".join((*_FIRST, *_TEAM))))
+
+
+def refuse_views(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database in which a view stands for a table of this program: reading one need not end.
+
+    Raises:
+        StoreError: there is one.
+    """
+    views = connection.execute("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name")
+    strange = [name for (name,) in views if name.lower() in _TABLES]
+    if strange:
+        raise StoreError(f"{path} has other tables than this program's ({', '.join(strange)}); do not use it")
+
+
 def migrate(database: Database) -> None:
     """Bring a database to this program's form, or make it, all or nothing.
 
@@ -389,6 +405,7 @@ def _pending(path: Path, connection: sqlite3.Connection) -> set[str]:
         return known
     if mark != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another program; choose another folder")
+    refuse_views(connection, path)
     applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
     if applied - known:
         raise StoreError(f"{path} was made by a newer version of this program; update that to open the workspace")

@@ -79,6 +79,8 @@ def sync(folder: Path) -> None:
 def put(folder: Path, name: str, data: bytes) -> None:
     """Write a file below a folder, once: equal names are equal files."""
     path = folder / name
+    if ".." in path.parts[len(folder.parts) :]:
+        raise StoreError(f"{name!r:.100} would lie outside of the export; do not use this workspace")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

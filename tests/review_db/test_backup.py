@@ -191,13 +191,16 @@ def hostile(database: bytes, statement: str, folder: Path) -> bytes:
     path = folder / "hostile.db"
     path.write_bytes(database)
     connection = plain_sqlite3.connect(path)
-    connection.execute(statement)
+    connection.executescript(statement)
     connection.commit()
     connection.close()
     return path.read_bytes()
 
 
 SECRET = "0" * 64
+ENDLESS = """PRAGMA legacy_alter_table = ON; PRAGMA foreign_keys = OFF; ALTER TABLE images RENAME TO other;
+CREATE VIEW images AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+SELECT i AS sha256, '.png' AS suffix FROM n"""
 
 
 @pytest.mark.parametrize(
@@ -232,6 +235,7 @@ def test_members_that_no_backup_has_are_refused(worked_on, tmp_path, extra) -> N
         ("UPDATE pairs SET state = 'flagged', note = 'another moment' WHERE id = 1", "does not stand as its history"),
         ("CREATE TRIGGER evil AFTER INSERT ON edits BEGIN SELECT 1; END", "other tables than this program's"),
         ("CREATE VIEW evil AS SELECT 1", "other tables than this program's"),
+        (ENDLESS, "other tables than this program's"),
         ("PRAGMA application_id = 7", "another program"),
         ("DROP TABLE images", "database is damaged"),
     ],

@@ -13,8 +13,10 @@ from apu.types import BodyPart, Decision, Side, Verdict
 from review_db import (
     Add,
     Drop,
+    ExportOptions,
     Flip,
     FlipSide,
+    Form,
     Mirror,
     PairState,
     Restore,
@@ -24,10 +26,13 @@ from review_db import (
     TakeAnswer,
     TakeSuggestion,
     Workspace,
+    export,
 )
 from review_db.check import check
 from review_db.edits import Undo
+from review_db.forget import forget
 from review_db.merge import Merged, merge
+from review_db.records import EVERY_PAIR
 
 NECK = (BodyPart(name="hand", side=Side.LEFT), BodyPart(name="neck"))
 
@@ -330,6 +335,38 @@ def test_a_fit_that_one_side_has_lost_comes_from_the_other(workspace, copies, to
 def fit_file(workspace: Workspace) -> str:
     with workspace.database.read() as connection:
         return connection.execute("SELECT file FROM fits").fetchone()[0]
+
+
+def point_outside(workspace: Workspace, table: str, column: str, name: str) -> None:
+    with workspace.database.write() as connection:
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE id = 1", (name,))  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "name"),
+    [
+        ("inputs", "file", "../../precious.txt"), ("pairs", "observation", "../../precious.txt"),
+        ("images", "name", "../../../precious.txt"), ("images", "suffix", "/../../../precious.txt"),
+    ],
+)  # fmt: skip
+def test_a_hostile_workspace_reaches_no_file_outside(workspace, copies, tmp_path, table, column, name) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    workspace.add_input(1, "openpose", precious)
+    other = copies()
+    point_outside(other, table, column, name)
+    with Workspace.create(tmp_path / "ours") as ours:
+        with pytest.raises(StoreError, match=r"precious\.txt'"):
+            merge(ours, other.path)
+        assert content(ours)["pairs"] == []
+    if column != "name":
+        assert not check(other, repair=True).ok
+    with pytest.raises(StoreError, match=r"outside of the export|no file of a workspace"):
+        export(other, tmp_path / "out", ExportOptions(form=Form.COCO, where=EVERY_PAIR, images=True, unfitted=True))
+    for image in content(other)["images"]:
+        forget(other, image[1])
+    assert precious.read_text() == "precious"
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_merged_is_one_sentence(workspace, copies, tmp_path) -> None:
