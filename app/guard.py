@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -62,14 +63,14 @@ class Guard:
 
     def _refusal(self, path: str, headers: Headers) -> str:
         host = headers.get("host", "")
-        name = _name(f"//{host}")
+        name = _part(f"//{host}", "hostname")
         # An address in numbers cannot be made to resolve to another machine.
         if name not in self._hosts and not (self._public and _is_address(name)):
             return "This server does not answer under that name."
         if not self._public and any(header in headers for header in _PROXIES):
             return "This server is for its own machine alone; to put it behind a proxy, start it with --name."
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _part(origin, "netloc") != host:
             return "Requests from pages of other sites are refused."
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if foreign and headers.get("sec-fetch-mode") != "navigate":
@@ -86,8 +87,9 @@ def _is_address(name: str) -> bool:
         return False
 
 
-def _name(url: str) -> str:
+def _part(url: str, part: Literal["hostname", "netloc"]) -> str:
+    """A part of an address; empty where it is none."""
     try:
-        return urlsplit(url).hostname or ""
+        return getattr(urlsplit(url), part) or ""
     except ValueError:
         return ""

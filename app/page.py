@@ -68,10 +68,10 @@ def build_page(title: str, act: Act, solid: Solid) -> gr.Blocks:
                 )
 
         def on_act(event: gr.EventData, request: gr.Request) -> Json:
-            return act(dict(event._data), _account(request))
+            return act(_sent(event), _account(request))
 
         def on_mesh(viewer: gr.Model3D, event: gr.EventData) -> Any:
-            return _keep_camera(viewer, solid(dict(event._data)))
+            return _keep_camera(viewer, solid(_sent(event)))
 
         def on_load(request: gr.Request) -> Json:
             return act({"name": "open", "pair": _number(request.query_params.get("pair"))}, _account(request))
@@ -96,6 +96,11 @@ def page_theme() -> Base:
 
 def _script(call: str, name: str) -> str:
     return f'import(new URL("{ASSETS}/main.js", document.baseURI)).then(({{{name}}}) => {call});'
+
+
+def _sent(event: gr.EventData) -> Json:
+    """What the page sent; empty where it is nothing that a page of this program sends."""
+    return dict(event._data) if isinstance(event._data, dict) else {}
 
 
 def _keep_camera(viewer: gr.Model3D, mesh: Path | None) -> Any:

@@ -1,5 +1,6 @@
 """Pictures and 3D files of a pair's meshes for the page: made when asked for, kept beside Gradio's own files."""
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ STILL = (480, 512)
 """Sizes in pixels; the panels are at most 700 wide."""
 
 _KEPT = 24
+_OF_PAIR = re.compile(r"(?:photo|guess|start|fit|job)-(\d+)")
 _SHORTEST_ROD_M = 0.01
 _LIT = 0.65
 K = TypeVar("K")
@@ -106,6 +108,21 @@ class Pictures:
         self._workspace.pair(meshes.pair)
         self._keep(f"{meshes.name}.glb", lambda: self._solid(self._scene(meshes)))
         return self._folder / f"{meshes.name}.glb"
+
+    def sweep(self) -> None:
+        """Remove the finished pictures of pairs that were forgotten, Gradio's copies of them too."""
+        of_pairs: dict[int, list[Path]] = {}
+        for path in self._folder.parent.rglob("*-*.*"):
+            if match := _OF_PAIR.match(path.name):
+                of_pairs.setdefault(int(match[1]), []).append(path)
+        seen = {*of_pairs, *(meshes.pair for meshes in list(self._scenes)), *list(self._guesses)}
+        gone = {pair for pair in seen if not self._workspace.has_pair(pair)}
+        for pair in gone:
+            self._guesses.pop(pair, None)
+            for path in of_pairs.get(pair, ()):
+                path.unlink(missing_ok=True)
+        for meshes in [meshes for meshes in list(self._scenes) if meshes.pair in gone]:
+            self._scenes.pop(meshes, None)
 
     def _keep(self, name: str, make: Callable[[], bytes]) -> bytes:
         path = self._folder / name

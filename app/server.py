@@ -41,6 +41,8 @@ _ERROR_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name
 _ASK_AGAIN = "private, no-cache"
 """Workspaces share ids and ports, so a browser must ask whether the picture that it keeps is still this one."""
 
+_SWEEP_S = 5.0
+
 Id = Annotated[int, InPath(ge=0, lt=2**53)]
 
 
@@ -83,11 +85,16 @@ def create_app(
         if worker:
             supervisor.start()
         threading.Thread(target=lambda: pictures.body, name="body model", daemon=True).start()  # not on a first visit
+        end = threading.Event()
+        sweeper = threading.Thread(target=_sweep, args=(pictures, end), name="sweeper", daemon=True)
+        sweeper.start()
         try:
             yield
         finally:
+            end.set()
             if worker:
                 supervisor.stop()
+            sweeper.join()
             workspace.close()
             scratch.cleanup()
 
@@ -164,6 +171,13 @@ def _is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _sweep(pictures: Pictures, end: threading.Event) -> None:
+    """Let pictures of forgotten photographs go soon after them."""
+    while not end.wait(_SWEEP_S):
+        with contextlib.suppress(ApuError, OSError):  # the next round tries again
+            pictures.sweep()
 
 
 def _add_pictures(app: FastAPI, pictures: Pictures) -> None:

@@ -129,6 +129,11 @@ class Workspace:
             _check_image(connection, image)
             return _insert_new(connection, "inputs", row, key=("image_id", "kind", "file"))[1]
 
+    def has_pair(self, pair: int) -> bool:
+        """Whether there is such a pair: one may have been forgotten meanwhile."""
+        with self.database.read() as connection:
+            return connection.execute("SELECT 1 FROM pairs WHERE id = ?", (pair,)).fetchone() is not None
+
     def images(self) -> tuple[ImageRecord, ...]:
         """All images with their detector files, in order of arrival."""
         with self.database.read() as connection:

@@ -1,6 +1,8 @@
 """What the server gives, to whom, and what it refuses."""
 
+import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from starlette.testclient import TestClient
 from app.server import create_app, serve
 from apu.errors import InputError, StoreError
 from review_db import Workspace
+from review_db.forget import forget
 
 from .conftest import make_app
 
@@ -73,9 +76,33 @@ def test_files_of_the_workspace_cannot_be_asked_for_by_path(client: TestClient, 
         assert b"SECRET" not in answer.content
 
 
+def test_a_forgotten_photographs_pictures_go_while_the_page_is_served(
+    make_workspace: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_workspace(2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("app.server._SWEEP_S", 0.1)
+
+    def kept(pair: int) -> list[str]:
+        return [each.name for each in tmp_path.rglob("*") if re.match(rf"(photo|guess)-{pair}[-.]", each.name)]
+
+    with TestClient(make_app(path, worker=False), headers=HOST) as client, Workspace.open(path) as workspace:
+        for pair in (1, 2):
+            assert client.get(f"/image/{pair}").status_code == 200
+            assert client.get(f"/mesh/{pair}/guess/1/front").status_code == 200
+        assert len(kept(1)) == len(kept(2)) == 2
+        forget(workspace, workspace.pair(1).image.sha256)
+        until = time.monotonic() + 10
+        while kept(1) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert kept(1) == []
+        assert len(kept(2)) == 2
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:1"}, {"host": "evil.example"},
+     {"origin": "http://[evil"}, {"host": "[evil"},
      {"host": "127.0.0.1.evil.example"}, {"host": ""}, {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}],
 )  # fmt: skip
 def test_a_hostile_page_can_neither_read_nor_write(client: TestClient, path: Path, headers: dict[str, str]) -> None:
@@ -99,6 +126,14 @@ def test_the_same_request_from_its_own_page_is_served(client: TestClient, path: 
         answer = client.post("/gradio_api/run/predict", json=body, headers={"origin": "http://127.0.0.1:7860"})
         assert answer.status_code == 200
         assert workspace.pair(2).sheet.revision == before.revision + 1
+
+
+@pytest.mark.parametrize("event", [None, 7, "open", [1], {"pair": "../x"}, {"name": "flip", "pair": 1e999}])
+def test_what_no_page_sends_is_no_failure(client: TestClient, event: object) -> None:
+    body = {"fn_index": 0, "data": [], "event_data": event, "session_hash": "s"}
+    content = json.dumps(body).encode()
+    answer = client.post("/gradio_api/run/predict", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("address", ["upload", "component_server", "stream/1", "queue/join", "queue/data", "call/act"])
