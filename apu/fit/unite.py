@@ -126,8 +126,11 @@ def fit_pairs(
             chunk.start, progress, cancelled,
         )  # fmt: skip
 
-    with _one_thread(body.device), ThreadPoolExecutor(threads) as pool:
-        return [result for results in pool.map(fit, chunks) for result in results]
+    with _one_thread(body.device):
+        if threads == 1:
+            return [result for chunk in chunks for result in fit(chunk)]
+        with ThreadPoolExecutor(threads) as pool:
+            return [result for results in pool.map(fit, chunks) for result in results]
 
 
 @contextmanager
