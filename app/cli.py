@@ -252,7 +252,10 @@ def _asker(
     if not model:
         raise InputError("the openai asker needs --model, the server's name of the model")
     budget = Budget(limit) if limit is not None else None
-    asker = OpenAIAsker(model=model, base_url=url or OPENAI_URL, budget=budget)
+    try:
+        asker = OpenAIAsker(model=model, base_url=url or OPENAI_URL, budget=budget)
+    except ValueError as error:
+        raise InputError(str(error).replace("base_url", "--base-url")) from None
     return cached(asker, workspace.path / "answers", identity=asker.identity, fresh=again)
 
 

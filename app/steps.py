@@ -5,8 +5,10 @@ Each goes on past what cannot be used and says so; running a step again does onl
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from apu.propose import ProposeOptions, propose
 from apu.types import ContactAnswer, PairObservation
 from review_db import ImageRecord, PairFilter, PairState, PairSummary, SetNote, Suggestion, TakeSuggestion, Workspace
 from review_db.edits import PROGRAM, Undo
+from review_db.forget import without_image
 
 SIMULATED = "simulated"
 """A source whose name begins with this word was made by a program; its pairs say so everywhere."""
@@ -62,15 +65,38 @@ def import_folder(
         workspace: to add to. images, keypoints, openpose, meshes, body: see `apu.formats.folder.gather`.
         source: data set. action: the data's own label for all of them.
     """
-    for found in gather(images, keypoints=keypoints, openpose=openpose, meshes=meshes, body=body):
-        if isinstance(found, Skipped):
-            yield Outcome(name=found.path.name, done=False, notes=(found.reason,))
-            continue
-        size = (found.image.width, found.image.height)
-        image = workspace.add_image(found.path, size=size, source=source, action=action)
-        for kind, file in found.files.items():
-            workspace.add_input(image, kind, file)
-        yield Outcome(name=found.path.name, notes=found.people.notes)
+    gone = workspace.forgotten_in(images) if images.is_dir() else ()
+    with _without(gone, keypoints) as kept:
+        for found in gather(images, keypoints=kept, openpose=openpose, meshes=meshes, body=body):
+            name = found.path.name
+            if name in gone:
+                note = f"{name} was taken out of this workspace for good and is not taken in again"
+                yield Outcome(name=name, done=False, notes=(note,))
+                continue
+            if isinstance(found, Skipped):
+                yield Outcome(name=name, done=False, notes=(found.reason,))
+                continue
+            size = (found.image.width, found.image.height)
+            image = workspace.add_image(found.path, size=size, source=source, action=action)
+            for kind, file in found.files.items():
+                workspace.add_input(image, kind, file)
+            yield Outcome(name=name, notes=found.people.notes)
+
+
+@contextmanager
+def _without(gone: Iterable[str], keypoints: Path | None) -> Iterator[Path | None]:
+    """A COCO file without the people of photographs that were taken down; anything else as it is."""
+    if not gone or keypoints is None or not keypoints.is_file():
+        yield keypoints
+        return
+    data = keypoints.read_bytes()
+    with suppress(ValueError, LookupError, TypeError, RecursionError):  # what is none is refused by its reader
+        for name in gone:
+            data = without_image(data, name)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / keypoints.name
+        copy.write_bytes(data)
+        yield copy
 
 
 def propose_pairs(

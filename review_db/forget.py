@@ -175,15 +175,17 @@ def _split_shared_inputs(connection: sqlite3.Connection, files: Files, image: in
         {"image": image},
     ).fetchall()
     for (file,) in shared:
-        rest = _without(files.get("artefacts", file), name)
+        rest = without_image(files.get("artefacts", file), name)
         new = files.put("artefacts", rest, Path(file).suffix)
         connection.execute("UPDATE inputs SET file = ? WHERE file = ? AND image_id <> ?", (new, file, image))
 
 
-def _without(data: bytes, name: str) -> bytes:
-    """A COCO file without one image."""
+def without_image(data: bytes, name: str) -> bytes:
+    """A COCO file without one image; the same bytes where it does not have that."""
     content = json.loads(data.decode("utf-8-sig"))
     gone = [image for image in content["images"] if re.split(r"[/\\]", image["file_name"])[-1] == name]
+    if not gone:
+        return data
     ids = [image["id"] for image in gone]
     content["images"] = [image for image in content["images"] if image not in gone]
     content["annotations"] = [each for each in content["annotations"] if each["image_id"] not in ids]

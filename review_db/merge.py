@@ -40,7 +40,7 @@ from review_db.edits import (
     to_json,
 )
 from review_db.files import Folder
-from review_db.forget import forget
+from review_db.forget import forget, without_image
 from review_db.records import EditRecord
 from review_db.sheets import as_history, curator_id, load_answers, load_history, load_sheet, refresh, store_sheet
 from review_db.workspace import NEXT_PAIR, Workspace
@@ -164,10 +164,25 @@ class _Merge:
         self.counts["images"] += known is None
         image = known["id"] if known else insert(connection, "images", _without(row, "id"))
         for each in self.other.execute("SELECT * FROM inputs WHERE image_id = ?", (row["id"],)).fetchall():
-            values = _without(each, "id") | {"image_id": image}
+            values = _without(each, "id") | {"image_id": image, "file": self.without_forgotten(connection, each)}
             if not _find(connection, "inputs", values, ("image_id", "kind", "file")):
-                self.copy(connection, "artefacts", each["file"])
+                if values["file"] == each["file"]:
+                    self.copy(connection, "artefacts", each["file"])
                 insert(connection, "inputs", values)
+
+    def without_forgotten(self, connection: sqlite3.Connection, row: sqlite3.Row) -> str:
+        """The file of a detector's input; of one for many images, that without those that were taken down here."""
+        if row["kind"] != "coco" or not self.theirs.files.path("artefacts", row["file"]).exists():
+            return row["file"]
+        gone = [sha256 for (sha256,) in connection.execute("SELECT sha256 FROM forgotten")]
+        wanted = "SELECT name FROM images WHERE sha256 IN (SELECT value FROM json_each(?)) ORDER BY id"
+        names = [name for (name,) in self.other.execute(wanted, (json.dumps(gone),))]
+        if not names:
+            return row["file"]
+        data = rest = self.theirs.files.get("artefacts", row["file"])
+        for name in names:
+            rest = without_image(rest, name)
+        return row["file"] if rest is data else self.ours.files.put("artefacts", rest, Path(row["file"]).suffix)
 
     def pair(self, connection: sqlite3.Connection, row: sqlite3.Row) -> None:
         image = connection.execute("SELECT id FROM images WHERE sha256 = ?", (row["sha256"],)).fetchone()

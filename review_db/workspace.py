@@ -103,6 +103,9 @@ class Workspace:
 
         `path` is a JPEG, PNG or WebP file that `apu.formats.read_image` has read, `size` its (width, height) in
         pixels, `source` the data set and `action` the data's own label, if any.
+
+        Raises:
+            StoreError: it was taken down.
         """
         suffix = Path(path).suffix.lower()
         if suffix not in IMAGE_SUFFIXES:
@@ -116,6 +119,16 @@ class Workspace:
             refuse_forgotten(connection, content, Path(path).name)
             self.files.put("images", data, suffix)
             return _insert_new(connection, "images", row, key=("sha256",))[0]
+
+    def forgotten_in(self, folder: Path) -> tuple[str, ...]:
+        """Names of the photographs of a folder that were taken down."""
+        with self.database.read() as connection:
+            gone = {sha256 for (sha256,) in connection.execute("SELECT sha256 FROM forgotten")}
+        if not gone:
+            return ()
+        with sentences(folder):
+            files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+            return tuple(path.name for path in files if path.is_file() and _sha256(path) in gone)
 
     def add_input(self, image: int, kind: str, path: Path) -> bool:
         """Keep a detector's file of an image unchanged, for `apu propose`; False if it was there already."""
@@ -373,6 +386,11 @@ class Workspace:
 # The number of a forgotten pair is never given to another: pictures, addresses and browsers know pairs by number.
 NEXT_PAIR = """SELECT 1 + max(
     coalesce((SELECT max(id) FROM pairs), 0), coalesce((SELECT max(last_pair) FROM forgotten), 0))"""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_image(connection: sqlite3.Connection, image: int) -> None:

@@ -80,7 +80,7 @@ class OpenAIAsker:
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
-            raise ValueError(f"base_url must be an http or https address, got {self.base_url!r}")
+            raise ValueError("base_url must be an http or https address")  # not shown: it may hold a password
         if url.username or url.password or url.query:
             raise ValueError("base_url must not carry a name, password or query; the key belongs into the environment")
         if self.timeout <= 0 or self.max_retries < 0 or self.max_tokens < 1:

@@ -10,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -204,6 +205,34 @@ def test_the_keypoints_asker_needs_no_model(files: Path, tmp_path: Path) -> None
     run("propose", workspace)
     assert run("ask", workspace, "--asker", "keypoints").stdout == "2 pairs answered\n"
     assert {pair["model"] for pair in status(workspace)["pairs"]} == {"keypoints (no vision model)"}
+
+
+def test_a_forgotten_photograph_stops_no_import_and_comes_back_in_no_detectors_file(tmp_path: Path) -> None:
+    names = ("a_forgotten.png", "b_kept.png")
+    points = [value for joint in range(17) for value in (100 + 5 * joint, 60 + 10 * joint, 2)]
+    people = [{"id": i, "image_id": i // 2, "category_id": 1, "keypoints": points, "bbox": [90, 50, 90, 170]}
+              for i in range(4)]  # fmt: skip
+    images = [{"id": i, "file_name": name, "width": 480, "height": 400} for i, name in enumerate(names)]
+    (tmp_path / "coco.json").write_text(json.dumps({"images": images, "annotations": people, "categories": []}))
+    (tmp_path / "images").mkdir()
+    for number, name in enumerate(names):
+        cv2.imwrite(str(tmp_path / "images" / name), np.full((400, 480, 3), number, np.uint8))
+    again = ("import", tmp_path / "w", "--images", tmp_path / "images", "--keypoints", tmp_path / "coco.json")
+    assert run(*again).stdout == "2 photographs imported\n"
+    run("forget", tmp_path / "w", "--image", names[0], "--yes")
+    result = run(*again)
+    assert result.stdout == "1 photographs imported, 1 not (reasons above)\n"
+    assert "was taken out of this workspace for good" in " ".join(result.stderr.split())
+    left = [path for path in (tmp_path / "w").rglob("*") if path.is_file()]
+    assert [path for path in left if names[0].encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("address", ["http://me:hunter2@host/v1", "ftp://me:hunter2@host", "http://host/v1?k=hunter2"])
+def test_a_password_in_a_servers_address_is_refused_and_not_repeated(files: Path, tmp_path: Path, address: str) -> None:
+    run("import", tmp_path / "w", "--images", files / "images", "--keypoints", files / "keypoints")
+    result = run("ask", tmp_path / "w", "--asker", "openai", "--model", "m", "--base-url", address, code=2)
+    assert "--base-url" in sentence(result)
+    assert "hunter2" not in result.stdout + result.stderr
 
 
 def test_what_cannot_be_imported_is_named_and_the_rest_goes_on(files: Path, tmp_path: Path) -> None:

@@ -320,6 +320,24 @@ def test_a_takedown_holds_on_both_sides(workspace, copies) -> None:
     assert len(workspace.images()) == 1
 
 
+def test_a_merge_brings_back_nothing_of_a_forgotten_photograph(workspace, tmp_path) -> None:
+    names = ("forgotten.png", "kept.png")
+    coco = {"images": [{"id": i, "file_name": name} for i, name in enumerate(names)]}
+    coco["annotations"] = [{"image_id": i, "keypoints": [i] * 51} for i in (0, 0, 1)]
+    (tmp_path / "people.json").write_text(json.dumps(coco))
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+        image = workspace.add_image(tmp_path / name, size=(640, 480))
+        workspace.add_input(image, "coco", tmp_path / "people.json")
+    workspace.close()
+    shutil.copytree(workspace.path, tmp_path / "copy")
+    with Workspace.open(tmp_path / "copy") as other:
+        forget(workspace, workspace.images()[0].sha256)
+        merged_twice(workspace, other)
+    files = [path for path in workspace.path.rglob("*") if path.is_file()]
+    assert [path for path in files if b"forgotten.png" in path.read_bytes()] == []
+
+
 def test_a_fit_that_one_side_has_lost_comes_from_the_other(workspace, copies, toys) -> None:
     workspace.add_fit(1, toys.fit(), revision=1)
     other = copies()
