@@ -19,7 +19,6 @@ from apu.denoise import SideCheck, denoise
 from apu.errors import AnswerError, ApuError, InputError
 from apu.formats.folder import Skipped, gather
 from apu.formats.images import read_image
-from apu.formats.match import trusted_keypoints
 from apu.formats.people import read_people
 from apu.propose import ProposeOptions, propose
 from apu.types import ContactAnswer, PairObservation
@@ -186,7 +185,7 @@ def ask_pairs(
 
 def store_answer(workspace: Workspace, pair: int, answer: ContactAnswer, *, name: str) -> int:
     """Keep an answer with the denoiser's verdict on each of its contacts; returns the answer's id."""
-    checks = denoise(answer.contacts, trusted_keypoints(workspace.pair(pair).observation))
+    checks = denoise(answer.contacts, workspace.pair(pair).observation)
     return workspace.add_answer(pair, answer, asker=name, suggestions=[_suggestion(check) for check in checks])
 
 

@@ -62,7 +62,7 @@ def reconstruct(
         answer = asker(question_of(pair, photograph, prompt))
         exchanged = lies_closer_exchanged(pair, answer.contacts, body, options=fit_options)
         contacts = tuple(c.swapped for c in answer.contacts) if exchanged else answer.contacts
-        checks = denoiser.denoise(contacts, trusted_keypoints(pair))
+        checks = denoiser.denoise(contacts, pair)
         fit = unite(pair, denoiser.apply(checks), body, options=fit_options)
         yield Reconstruction(observation=pair, answer=answer, checks=checks, fit=replace(fit, swapped=exchanged))
 

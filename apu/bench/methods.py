@@ -65,7 +65,7 @@ def contacts_for(
         case "raw":
             given = case.stated
         case "denoised" if case.stated is not None:
-            given = denoiser.apply(denoiser.denoise(case.stated, seen))
+            given = denoiser.apply(denoiser.denoise(case.stated, case.observation))
         case "denoised":
             given = None
         case "curated":

@@ -93,7 +93,7 @@ def answer(*contacts: Contact) -> ContactAnswer:
 
 def tell(workspace: Workspace, pair: int, observation: PairObservation, said: ContactAnswer) -> None:
     """Store an answer with the denoiser's verdicts."""
-    checks = denoise(said.contacts, observation.keypoints)
+    checks = denoise(said.contacts, observation)
     workspace.add_answer(
         pair, said, asker="replay",
         suggestions=[
