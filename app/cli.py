@@ -158,8 +158,10 @@ def serve(
     """
     from app.server import serve as run
 
-    typer.echo(f"Review {workspace} at http://{host}:{port}")
-    run(workspace, host, port, names=tuple(name or ()), device=device, body=body)
+    def listening() -> None:
+        typer.echo(f"Review {workspace} at http://{host}:{port}")
+
+    run(workspace, host, port, names=tuple(name or ()), device=device, body=body, listening=listening)
 
 
 app.command("export")(data.export_)

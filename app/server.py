@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -130,8 +130,9 @@ def serve(
     names: tuple[str, ...] = (),
     device: str = "auto",
     body: Path | None = None,
+    listening: Callable[[], None] | None = None,
 ) -> None:
-    """Serve a workspace until interrupted.
+    """Serve a workspace until interrupted; `listening` is called once nothing can be refused any more.
 
     On this machine alone nobody needs an account. On an address that others reach, or under public `names` (behind a
     proxy), everybody does.
@@ -153,6 +154,8 @@ def serve(
         own = (socket.gethostname().lower(), socket.getfqdn().lower()) if public else ()
         hosts = (*LOCAL_HOSTS, host, *own, *(name.lower() for name in names))
         app = create_app(workspace, hosts=hosts, login=public, device=device, body=body)
+        if listening is not None:
+            listening()
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -74,6 +74,8 @@ def backup(workspace: Workspace, path: Path) -> Backup:
         raise StoreError(f"{path} exists; backups are never overwritten, choose another name")
     if path.is_relative_to(workspace.path.absolute()):
         raise StoreError(f"{path} would lie in the workspace itself; choose a place outside, best on another disk")
+    if not path.parent.is_dir():
+        raise StoreError(f"there is no folder {path.parent}; make it first, or choose another place for the backup")
     with sentences(path), _appearing_file(path) as file, tempfile.TemporaryDirectory(dir=path.parent) as folder:
         moment = Path(folder) / "review.db"
         made_at = _copy(workspace.database, moment)

@@ -185,7 +185,7 @@ def _lose(workspace: Workspace, table: str, number: int, path: Path, trouble: st
             "INSERT OR IGNORE INTO lost_files (file, found_at) VALUES (?, ?)", (path.name, _text(datetime.now(UTC)))
         )
         if table != "fits":
-            return Finding(kind="file", text=text)
+            return Finding(kind="file", text=f"{text} ({done}noted as known to be lost)")
         for (pair,) in connection.execute("SELECT DISTINCT pair_id FROM fits WHERE file = ?", (path.name,)).fetchall():
             _reopen(connection, pair, path.name)
     return Finding(kind="file", text=text, repaired=f"{done}the fit no longer counts, the pair asks for a new one")

@@ -125,6 +125,8 @@ def test_nothing_is_ever_overwritten(worked_on, tmp_path) -> None:
     backup(worked_on, tmp_path / "backup.tar")
     with pytest.raises(StoreError, match="exists; backups are never overwritten"):
         backup(worked_on, tmp_path / "backup.tar")
+    with pytest.raises(StoreError, match="there is no folder"):
+        backup(worked_on, tmp_path / "nowhere" / "backup.tar")
     for place in (worked_on.path / "backup.tar", worked_on.path / "images" / "b.tar"):
         with pytest.raises(StoreError, match="in the workspace itself"):
             backup(worked_on, place)

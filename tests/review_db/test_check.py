@@ -206,7 +206,8 @@ def test_a_takedown_reaches_what_was_set_aside(workspace, fitted) -> None:
     path = artefact(workspace, "images", "sha256 || suffix")
     content = path.read_bytes()
     path.write_bytes(content + b"damaged")
-    check(workspace, repair=True)
+    (finding,) = check(workspace, repair=True).findings
+    assert f"set aside in {workspace.path / SET_ASIDE}, noted as known to be lost" in finding.text
     assert (workspace.path / SET_ASIDE / path.name).exists()
     forget(workspace, find_image(workspace, path.stem)[0])
     assert list((workspace.path / SET_ASIDE).iterdir()) == []
