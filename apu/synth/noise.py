@@ -42,7 +42,7 @@ class DetectorNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimatorNoise:
-    """A regressor of meshes like BEV. First what hardly shows in the image, then what does.
+    """A regressor of meshes like BEV. First what visible keypoints hardly tell, then what they do.
 
     Attributes:
         depth: standard deviation of a person's distance, as a share of it; size goes with it, so that the image
