@@ -122,7 +122,7 @@ def fit_pairs(
 
     def fit(chunk: slice) -> list[FitResult | FitError]:
         return _fit_together(
-            observations[chunk], contacts[chunk], body, options or FitOptions(), starts and starts[chunk], seed,
+            observations[chunk], contacts[chunk], body, options or FitOptions(), None if starts is None else starts[chunk], seed,
             chunk.start, progress, cancelled,
         )  # fmt: skip
 
@@ -175,7 +175,7 @@ def _fit_together(
         watch = _Watch(
             [first + i for i in pairs], progress, cancelled, deadline=began + options.max_seconds * len(observations)
         )
-        begin = stack([_begin(pose, starts and starts[i], body) for i, pose in guesses])
+        begin = stack([_begin(pose, None if starts is None else starts[i], body) for i, pose in guesses])
         phases = options.schedule if starts is None else options.refit
         ends, values = _solve(Objective(*problem, prepared, options), begin, phases, watch)
         seconds = (time.monotonic() - began) / len(observations)

@@ -30,7 +30,7 @@ def test_check_says_what_it_found_and_ends_with_it(path: Path) -> None:
     next((path / "images").iterdir()).unlink()
     bad = run("check", path, "--repair")
     assert bad.exit_code == 1
-    assert "import the photograph again or restore it from a backup\n" in bad.stdout
+    assert "import the photograph again or restore it from a backup (noted as known to be lost)\n" in bad.stdout
     assert bad.stdout.endswith("not all is well\n")
     report = json.loads(run("check", path, "--json").stdout)
     assert (report["ok"], len(report["findings"]), report["findings"][0]["kind"]) == (False, 1, "lost")

@@ -15,6 +15,7 @@ from app.jobs import run_fit
 from app.supervisor import Supervisor
 from app.worker import carry_out
 from apu.body.model import BodyModel
+from apu.body.skinning import Pose
 from apu.errors import FitError
 from apu.fit import FitProgress
 from review_db import Flip, Swap, Workspace
@@ -100,7 +101,11 @@ def test_progress_is_told_while_the_fit_runs(workspace: Workspace, body: BodyMod
 
     def slow(*_: object, progress: Callable[[FitProgress], None], **__: object) -> int:
         for step in (1, 2):
-            progress(FitProgress(stage=1, step=step, fraction=step / 2, params=standing(), terms={"contact": 1.0}))
+            progress(
+                FitProgress(
+                    pair=0, stage=1, step=step, fraction=step / 2, pose=Pose.of(standing()), terms={"contact": 1.0}
+                )
+            )
             time.sleep(0.6)
             now = workspace.jobs.get(job.id)
             seen.append((now.progress["fraction"], bool(now.preview and now.preview.is_file())))
