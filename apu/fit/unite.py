@@ -122,8 +122,8 @@ def fit_pairs(
 
     def fit(chunk: slice) -> list[FitResult | FitError]:
         return _fit_together(
-            observations[chunk], contacts[chunk], body, options or FitOptions(), None if starts is None else starts[chunk], seed,
-            chunk.start, progress, cancelled,
+            observations[chunk], contacts[chunk], body, options or FitOptions(),
+            None if starts is None else starts[chunk], seed, chunk.start, progress, cancelled,
         )  # fmt: skip
 
     with _one_thread(body.device):

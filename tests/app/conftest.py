@@ -199,7 +199,7 @@ def chromium() -> Iterator[Browser]:
 
 
 _REPLACED = "New model is being loaded before previous model finished loading"
-"""What Gradio's Model3D throws when a quick fit's meshes come while the start's still load; it then shows the new ones."""
+"""What Gradio's Model3D throws when a quick fit's meshes come while the start's still load; the new ones are shown."""
 
 
 @pytest.fixture
