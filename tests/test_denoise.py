@@ -14,6 +14,8 @@ from apu.bench.denoise import right_sides as right_sides_of
 from apu.body.parts import PARTS
 from apu.denoise import SideModel, apply, denoise, weigh
 from apu.evidence import sight
+from apu.formats import gather
+from apu.propose import propose
 from apu.synth import load_scenes
 from apu.synth.noise import EXACT
 from apu.synth.observe import observe
@@ -349,3 +351,14 @@ def test_the_annotated_sides_of_the_real_photographs_stay_and_are_found_again(re
         assert [check.suggestion.parts for check in turned] == [c.parts for c in contacts]
     for heavy in weigh(contacts, keypoints):
         assert heavy.weight > 0.7 * heavy.confidence
+
+
+@pytest.mark.real
+def test_the_first_meshes_of_the_real_photographs_agree_with_the_annotated_sides(real, body):
+    for found in gather(real, body=body):
+        _, contacts = read(real, found.path.stem)
+        people = found.people
+        (pair,) = propose(people.keypoints, people.estimate, people.camera, image=found.path.name).pairs
+        assert not any(check.flip for check in denoise(contacts, pair))
+        turned = denoise([c.flipped for c in contacts], pair)
+        assert [check.suggestion.parts for check in turned] == [c.parts for c in contacts]
