@@ -80,6 +80,7 @@ def pair_screen(
         "fitted": fit is not None,
         "stale": bool(fit and fit.stale),
         "figures": figures(fit),
+        "fitList": [] if no_mesh else fit_list(record),
         "fitSentence": _fit_sentence(fit, job, worker, record),
         "worker": worker,
         "job": job_screen(job),
@@ -100,6 +101,27 @@ def start_meshes(record: PairRecord) -> Meshes:
 def fit_meshes(record: PairRecord) -> Meshes | None:
     """The latest fit's result."""
     return Meshes(pair=record.summary.id, source=Source.FIT, number=record.fits[-1].id) if record.fits else None
+
+
+def fit_list(record: PairRecord) -> list[Json]:
+    """What can be compared, oldest first: the start (id 0), then every fit with its number, the last one the current.
+
+    `words` say what a fit was made of, `figures` how good it is; `stale`: the contacts have changed since.
+    """
+    begin = {"id": 0, "number": 0, "words": "the first guess, before any contact", "figures": figures(None)}
+    rows = [begin | {"stale": False, **_pictures(start_meshes(record))}]
+    for number, fit in enumerate(record.fits, 1):
+        by = f", for {fit.curator}" if fit.curator else ""
+        meshes = Meshes(pair=record.summary.id, source=Source.FIT, number=fit.id)
+        rows.append({
+            "id": fit.id,
+            "number": number,
+            "words": f"{_count(fit.contacts)}{by}, {fit.made_at[:10]} {fit.made_at[11:16]} UTC",
+            "figures": figures(fit),
+            "stale": fit.stale,
+            **_pictures(meshes),
+        })  # fmt: skip
+    return rows
 
 
 def job_screen(job: JobRecord | None) -> Json | None:

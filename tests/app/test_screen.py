@@ -66,6 +66,19 @@ def test_each_contact_shows_its_own_gap(make_workspace: Callable[..., Path]) -> 
     assert record.sheet.contacts[0].contact.parts == STATED[0].parts  # not what the fit used, so without a gap
 
 
+def test_every_fit_can_be_compared_with_the_start_and_the_others(make_workspace: Callable[..., Path]) -> None:
+    path = make_workspace(1)
+    fitted(path, result((0.001, 0.02)))
+    record = fitted(path, result((0.001, 0.05)))
+    start, first, last = pair_screen(record, job=None, worker="", no_mesh="", terms={})["fitList"]
+    assert [entry["number"] for entry in (start, first, last)] == [0, 1, 2]
+    assert [entry["id"] for entry in (first, last)] == [fit.id for fit in record.fits]
+    assert start["solid"]["source"] == "start"
+    assert last["overlay"] == f"mesh/1/fit/{record.fits[-1].id}/overlay"
+    assert [entry["figures"][2]["text"] for entry in (start, first, last)] == ["–", "2.0", "5.0"]
+    assert first["words"].startswith("2 contacts")
+
+
 def test_a_part_without_keypoints_is_shown_where_the_first_guess_has_it(
     make_workspace: Callable[..., Path], observation: PairObservation
 ) -> None:
