@@ -297,16 +297,28 @@ def _chosen(
     chosen = [_STATED] * len(contacts)
     allowed = [_allowed(contact, gap, model) for contact, gap in zip(contacts, gaps, strict=True)]
     for group in groups:
-        best = -np.inf
-        for flips in _distinct(contacts, group):
-            if any(f not in allowed[i] for i, f in zip(group, flips, strict=True)):
-                continue
-            value = sum(np.log(max(chances[i][f], 1e-300)) for i, f in zip(group, flips, strict=True))
-            if value > best + 1e-9:
-                best = value
-                for i, f in zip(group, flips, strict=True):
-                    chosen[i] = f
+        values = {
+            flips: sum(np.log(max(chances[i][f], 1e-300)) for i, f in zip(group, flips, strict=True))
+            for flips in _distinct(contacts, group)
+            if all(f in allowed[i] for i, f in zip(group, flips, strict=True))
+        }
+        best = _first_of_best(values)
+        if best is not None:
+            for i, f in zip(group, best, strict=True):
+                chosen[i] = f
     return chosen
+
+
+def _first_of_best(values: dict[tuple[Flips, ...], float]) -> tuple[Flips, ...] | None:
+    """The likeliest assignment; of equals the one that leaves the earlier contacts as stated.
+
+    None where that does not decide either: the order of the people must not.
+    """
+    top = max(values.values(), default=0.0)
+    equal = {flips: tuple(map(sum, flips)) for flips, value in values.items() if value > top - 1e-9}
+    fewest = min(equal.values(), default=())
+    best = [flips for flips, changes in equal.items() if changes == fewest]
+    return best[0] if len(best) == 1 else None
 
 
 def _allowed(contact: Contact, gaps: dict[Flips, Gap], model: SideModel) -> list[Flips]:

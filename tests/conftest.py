@@ -17,10 +17,16 @@ jaxtyping.install_import_hook([m for m in modules if m != "apu.body.collide"], "
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from apu.body.model import BodyModel, load_body  # noqa: E402
 
 torch.set_num_threads(1)
+
+# The same examples in every run, so that a change is judged by itself; `--hypothesis-profile search` looks for others.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile("same")
 
 REAL = ROOT.parent / "shared" / "real"
 

@@ -156,6 +156,16 @@ def test_contacts_of_a_pair_are_judged_together():
     assert together[0].evidence.endswith("the pair's other contacts speak for the exchange.")
 
 
+def test_a_contact_named_twice_turns_the_same_way_whoever_comes_first():
+    keypoints = np.full((2, 67, 3), (0.0, 0.0, 0.1))
+    keypoints[:, [INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("shoulder", "hip")]] = [
+        (-20, -50, 0.9), (-20, 0, 0.9), (20, -50, 0.9), (20, 0, 0.9)
+    ]  # fmt: skip
+    twice = [contact(("face", RIGHT), ("upper arm", RIGHT))] * 2
+    for one, other in zip(denoise(twice, keypoints), denoise([c.swapped for c in twice], keypoints[::-1]), strict=True):
+        assert other.suggestion == one.suggestion.swapped
+
+
 @settings(deadline=None, max_examples=50)
 @given(CONTACTS, people(), st.sampled_from(RULES))
 def test_swapping_the_people_swaps_everything(contacts, keypoints, rule):
