@@ -6,7 +6,7 @@ combinations of the same kind compete, (left, right) with (right, left) and (lef
 part has a side, its two sides. Nothing here changes a contact by itself: `denoise` suggests, `apply` carries out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
@@ -309,7 +309,7 @@ def _chosen(
     return chosen
 
 
-def _first_of_best(values: dict[tuple[Flips, ...], float]) -> tuple[Flips, ...] | None:
+def _first_of_best(values: Mapping[tuple[Flips, ...], float]) -> tuple[Flips, ...] | None:
     """The likeliest assignment; of equals the one that leaves the earlier contacts as stated.
 
     None where that does not decide either: the order of the people must not.
