@@ -198,6 +198,7 @@ def _suggestion(check: SideCheck) -> Suggestion:
         probability=doubt if check.judged else 0.0,
         distances=(stated, other),
         evidence=check.evidence,
+        flips=check.flips,
     )
 
 

@@ -29,7 +29,8 @@ Keypoints = Float[np.ndarray, "2 67 3"]
 Depths = Float[np.ndarray, "depths"]
 
 _STATED: Flips = (False, False)
-_STATES: tuple[Flips, ...] = ((False, False), (False, True), (True, False), (True, True))
+STATES: tuple[Flips, ...] = ((False, False), (False, True), (True, False), (True, True))
+"""Of which people a model may have exchanged left and right throughout."""
 _HAND_REACH = 0.11
 """Torso lengths between the lines of two touching hands, where the likelihood ratio has its `peak`."""
 _TOGETHER = 4
@@ -100,6 +101,12 @@ class SideCheck:
         """Other sides than the stated ones are suggested."""
         return self.suggestion.parts != self.contact.parts
 
+    @property
+    def flips(self) -> Flips:
+        """Whose side the suggestion changes; of none, both would be."""
+        changed = [a != b for a, b in zip(self.contact.parts, self.suggestion.parts, strict=True)]
+        return (changed[0], changed[1]) if self.flip else (True, True)
+
 
 def denoise(
     contacts: Sequence[Contact],
@@ -135,7 +142,7 @@ def denoise(
     if rule == "nearest":
         model = replace(model, same_kind=True)
     view = sight(trusted_keypoints(seen) if rule == "nearest" and isinstance(seen, PairObservation) else seen)
-    gaps = [{flips: _gap(contact, flips, view) for flips in _combinations(contact)} for contact in contacts]
+    gaps = [{flips: _gap(contact, flips, view) for flips in combinations(contact)} for contact in contacts]
     chances = _posterior(contacts, view, model) if rule == "evidence" and view else [_nearest(gap) for gap in gaps]
     groups = _of_one_kind(contacts) if rule == "evidence" else [[i] for i in range(len(contacts))]
     chosen = _chosen(contacts, groups, gaps, chances, model)
@@ -198,12 +205,13 @@ def _sided(contact: Contact) -> Flips:
     return a.side is not Side.BOTH, b.side is not Side.BOTH
 
 
-def _flipped(contact: Contact, flips: Flips) -> Contact:
+def flipped_by(contact: Contact, flips: Flips) -> Contact:
+    """With the sides of these people exchanged."""
     a, b = (part.flipped if flip else part for part, flip in zip(contact.parts, flips, strict=True))
     return replace(contact, parts=(a, b))
 
 
-def _combinations(contact: Contact) -> list[Flips]:
+def combinations(contact: Contact) -> list[Flips]:
     """Every assignment of sides, the stated one first."""
     a, b = _sided(contact)
     return [(i, j) for i in (False, True)[: 1 + a] for j in (False, True)[: 1 + b]]
@@ -211,25 +219,25 @@ def _combinations(contact: Contact) -> list[Flips]:
 
 def _candidates(contact: Contact, same_kind: bool) -> list[Flips]:
     """The assignments that may be suggested, the stated one first."""
-    combinations = _combinations(contact)
-    return [combinations[0], combinations[-1]] if same_kind and len(combinations) > 1 else combinations
+    every = combinations(contact)
+    return [every[0], every[-1]] if same_kind and len(every) > 1 else every
 
 
 def _gap(contact: Contact, flips: Flips, view: Sight | None) -> Gap:
     """In torso lengths."""
-    return part_gap(_flipped(contact, flips).parts, view.keypoints) if view else _UNSEEN
+    return part_gap(flipped_by(contact, flips).parts, view.keypoints) if view else _UNSEEN
 
 
 def _posterior(contacts: Sequence[Contact], view: Sight, model: SideModel) -> list[dict[Flips, float]]:
     """Chance of every side assignment of every contact, given all that is seen of the pair."""
-    depths = model.between * np.linspace(-3, 3, 31) if view.depth else np.zeros(1)
-    ratios = [{f: _likelihood_ratio(_flipped(c, f), view, model, depths) for f in _combinations(c)} for c in contacts]
+    depths = depths_between(view, model)
+    ratios = [{f: likelihood_ratio(flipped_by(c, f), view, model, depths) for f in combinations(c)} for c in contacts]
     totals = [dict.fromkeys(options, 0.0) for options in ratios]
-    for mirrored in _STATES:
+    for mirrored in STATES:
         prior = np.prod([model.mirrored if m else 1 - model.mirrored for m in mirrored])
         joint = [
             {
-                flips: ratio * ((1 - model.loose) * _follows(flips, mirrored, contact) + model.loose / len(options))
+                flips: ratio * ((1 - model.loose) * follows(flips, mirrored, contact) + model.loose / len(options))
                 for flips, ratio in options.items()
             }
             for contact, options in zip(contacts, ratios, strict=True)
@@ -255,7 +263,12 @@ def _posterior(contacts: Sequence[Contact], view: Sight, model: SideModel) -> li
     return totals
 
 
-def _likelihood_ratio(contact: Contact, view: Sight, model: SideModel, depths: Depths) -> Depths:
+def depths_between(view: Sight, model: SideModel) -> Depths:
+    """The depths of one person behind the other that are considered, torso lengths; 0 alone where none is known."""
+    return model.between * np.linspace(-3, 3, 31) if view.depth else np.zeros(1)
+
+
+def likelihood_ratio(contact: Contact, view: Sight, model: SideModel, depths: Depths) -> Depths:
     """p(places | the parts touch) / p(places | they do not) at every depth between the people."""
     pairs = touch(contact.parts, view, guess_spread=model.guess)
     if pairs is None:
@@ -278,10 +291,10 @@ def _of_one_kind(contacts: Sequence[Contact]) -> list[list[int]]:
 
 def _distinct(contacts: Sequence[Contact], group: Sequence[int]) -> Iterator[tuple[Flips, ...]]:
     """Side assignments of a group that make no two contacts the same, if there are any; the stated ones first."""
-    every = list(product(*(_combinations(contacts[i]) for i in group)))
+    every = list(product(*(combinations(contacts[i]) for i in group)))
     different = [
         flips for flips in every
-        if len({_flipped(contacts[i], f).parts for i, f in zip(group, flips, strict=True)}) == len(group)
+        if len({flipped_by(contacts[i], f).parts for i, f in zip(group, flips, strict=True)}) == len(group)
     ]  # fmt: skip
     return iter(different or every)
 
@@ -326,7 +339,7 @@ def _allowed(contact: Contact, gaps: dict[Flips, Gap], model: SideModel) -> list
     return candidates if all(gaps[flips].seen for flips in candidates) else [_STATED]
 
 
-def _follows(flips: Flips, mirrored: Flips, contact: Contact) -> bool:
+def follows(flips: Flips, mirrored: Flips, contact: Contact) -> bool:
     """The exchanges are those of mirrored people; a part without a side follows anything."""
     return all(f == m for f, m, has_side in zip(flips, mirrored, _sided(contact), strict=True) if has_side)
 
@@ -355,14 +368,14 @@ def _check(
         )
     rival = best if best != _STATED else max(candidates[1:], key=lambda flips: chances[flips])
     distances = gaps[_STATED].distance, gaps[rival].distance
-    flipped = replace(_flipped(contact, best), source="denoiser") if best != _STATED else contact
+    flipped = replace(flipped_by(contact, best), source="denoiser") if best != _STATED else contact
     return SideCheck(
         contact=contact,
         suggestion=flipped,
         confidence=chances[best] / sum(chances[flips] for flips in candidates),
         distances=distances,
         judged=True,
-        evidence=_measured(contact, _flipped(contact, rival), distances)
+        evidence=_measured(contact, flipped_by(contact, rival), distances)
         + _decided(best != _STATED, distances, depth=view is not None and view.depth),
     )
 
@@ -396,7 +409,7 @@ def _not_judged(contact: Contact, candidates: Sequence[Flips], view: Sight | Non
     hidden = [
         _called(p, part)
         for p in (0, 1)
-        for part in dict.fromkeys(_flipped(contact, flips).parts[p] for flips in candidates)
+        for part in dict.fromkeys(flipped_by(contact, flips).parts[p] for flips in candidates)
         if view and not len(part_lines(part, view.keypoints[p]))
     ]
     if not hidden:

@@ -25,16 +25,18 @@ class Suggestion:
     """The denoiser's verdict on one stated contact; it never acts by itself.
 
     Attributes:
-        flipped: the other sides are suggested (`Contact.flipped`).
-        probability: of the other sides being the true ones.
-        distances: between the parts in the image, in torso lengths: (as stated, flipped); None where not visible.
+        flipped: other sides are suggested.
+        probability: of other sides than the stated ones being true.
+        distances: between the parts in the image, in torso lengths: (as stated, otherwise); None where not visible.
         evidence: one line of plain words.
+        flips: whose side is suggested to change, (of person 0, of person 1).
     """
 
     flipped: bool
     probability: float
     distances: tuple[float | None, float | None]
     evidence: str
+    flips: tuple[bool, bool] = (True, True)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.probability <= 1.0:
@@ -85,7 +87,10 @@ class SheetContact:
         """The other sides, where the denoiser is for them and no curator has touched the line, who knows better."""
         if self.suggestion is None or not self.suggestion.flipped or self.dropped or self.edited_by:
             return None
-        parts = self.original.flipped.parts
+        parts = tuple(
+            part.flipped if flip else part
+            for part, flip in zip(self.original.parts, self.suggestion.flips, strict=True)
+        )  # fmt: skip
         return None if parts == self.contact.parts else replace(self.contact, parts=parts, source="denoiser")
 
     def _with(self, contact: Contact, by: str, *, source: str = "curator") -> "SheetContact":

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from apu.types import BodyPart, Contact, Side
 from review_db.edits import (
     Add,
+    Answers,
     Decide,
     Drop,
     Flip,
@@ -51,9 +52,9 @@ ANSWERS = {
 START = apply(Sheet(), TakeAnswer(answer=1), answers=ANSWERS)
 
 
-def edited(*edits, sheet: Sheet = START) -> Sheet:
+def edited(*edits, sheet: Sheet = START, answers: Answers = ANSWERS) -> Sheet:
     for edit in edits:
-        sheet = apply(sheet, edit, curator="ada", answers=ANSWERS)
+        sheet = apply(sheet, edit, curator="ada", answers=answers)
     return sheet
 
 
@@ -113,6 +114,13 @@ def test_the_denoiser_does_not_argue_against_a_curator() -> None:
         assert sheet.contacts[0].suggested is None
         with pytest.raises(ValueError, match="changes nothing"):
             edited(TakeSuggestion(), sheet=sheet)
+
+
+def test_a_suggestion_may_be_about_one_persons_side_alone() -> None:
+    alone = replace(FLIP, flips=(False, True))
+    stated = (replace(ANSWERS[1][1], suggestion=alone),)
+    sheet = edited(TakeAnswer(answer=9), TakeSuggestion(), sheet=Sheet(), answers={9: stated})
+    assert sides(sheet) == [(R, R)]
 
 
 def test_a_suggestion_goes_once_the_combination_it_compared_is_left() -> None:
