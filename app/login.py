@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.page import ASSETS
+from app.pages.shell import PAGES
 from review_db.accounts import NAME_LENGTH, PASSWORD_LENGTH, Account, Accounts, Limits, LoginError
 
 _OPEN = ("/login", f"/{ASSETS}/")
@@ -23,12 +24,14 @@ _VIEWERS_MAY_POST = ("/gradio_api/", "/logout")
 """Of these the desk looks at each action."""
 
 _MAX_FORM_BYTES = 16_384
-_PLACE = re.compile(r"/(\?pair=\d{1,15})?")
+_PAGES = ("/", *(f"/{name}" for name in PAGES))
+_PLACE = re.compile(rf"({'|'.join(_PAGES)})(\?[\w.%&=+~*-]{{0,2000}})?", re.ASCII)
+"""A page of this server with an address of its own; nothing in it can name another site."""
 
 _FORM = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Log in – review</title>
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
 <link rel="stylesheet" href="{assets}/theme.css"><link rel="stylesheet" href="{assets}/login.css">
-<script type="module">import {{theme}} from "./{assets}/header.js"; theme.start();</script></head>
+<script type="module">import {{theme}} from "./{assets}/theme.js"; theme.start();</script></head>
 <body class="login"><main><h1>Log in</h1>
 <form method="post" action="login"><input type="hidden" name="next" value="{next}">
 <label>Name<input name="name" value="{name}" maxlength="{name_length}" autocomplete="username" autocapitalize="none"
@@ -72,8 +75,8 @@ class Login:
         if account is None:
             if path in _OPEN or path.startswith(_OPEN[1:]):
                 return None
-            if path == "/" and method == "GET":
-                asked = f"/?{scope.get('query_string', b'').decode('latin-1')}"
+            if path in _PAGES and method == "GET":
+                asked = f"{path}?{scope.get('query_string', b'').decode('latin-1')}"
                 return RedirectResponse(f"/login?next={quote(_place(asked))}", status_code=303)
             return PlainTextResponse("Log in first: this server is open to people with an account.", status_code=401)
         changes = scope["type"] == "http" and method not in ("GET", "HEAD")

@@ -1,8 +1,6 @@
 """The review server: the page, its pictures by id, and the fit worker beside it."""
 
 import contextlib
-import hashlib
-import html
 import ipaddress
 import os
 import socket
@@ -10,13 +8,10 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Annotated
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi import Path as InPath
-from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from app.desk import Desk, default_curator
@@ -24,7 +19,9 @@ from app.guard import Guard
 from app.login import Login, add_login, cookie_name
 from app.meshes import Meshes, Picture, Source
 from app.page import ASSETS, build_page, page_head, page_theme
+from app.pages import Site, add_pages
 from app.pictures import Pictures
+from app.responses import Id, error, pictured
 from app.screen import Json, job_screen
 from app.supervisor import Supervisor
 from apu.errors import ApuError, InputError
@@ -33,17 +30,7 @@ from review_db import Workspace
 from review_db.accounts import Account, Accounts
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-_ERROR_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="dark light">
-<title>Not possible</title>
-<body style="font: 15px/1.5 system-ui, sans-serif; max-width: 40em; margin: 15vh auto; padding: 0 2em">
-<p>{sentence}</p><p><a href="/">To the pairs</a></p>"""
-
-_ASK_AGAIN = "private, no-cache"
-"""Workspaces share ids and ports, so a browser must ask whether the picture that it keeps is still this one."""
-
 _SWEEP_S = 5.0
-
-Id = Annotated[int, InPath(ge=0, lt=2**53)]
 
 
 def create_app(
@@ -76,9 +63,8 @@ def create_app(
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     pictures = Pictures(workspace, Path(scratch.name) / "pictures", body=body)
     supervisor = Supervisor(workspace, device=device, body=body)
-    desk = Desk(
-        workspace, pictures, curator=curator or default_curator(), trouble=lambda: supervisor.trouble if worker else ""
-    )
+    name = curator or default_curator()
+    desk = Desk(workspace, pictures, curator=name, trouble=lambda: supervisor.trouble if worker else "")
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -108,6 +94,7 @@ def create_app(
     app.mount(f"/{ASSETS}", StaticFiles(directory=asset("app")))
     _add_pictures(app, pictures)
     _add_progress(app, workspace, desk, supervisor)
+    add_pages(app, Site(workspace=workspace, pictures=pictures, scratch=Path(scratch.name), curator=name, login=login))
     _add_errors(app)
 
     def act(data: Json, account: Account | None) -> Json:
@@ -186,7 +173,7 @@ def _sweep(pictures: Pictures, end: threading.Event) -> None:
 def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
     @app.get("/image/{pair}")
     def image(request: Request, pair: Id) -> Response:
-        return _picture(request, pictures.photograph(pair), "image/jpeg")
+        return pictured(request, pictures.photograph(pair), "image/jpeg")
 
     @app.get("/mesh/{pair}/{source}/{number}/{picture}")
     def mesh(request: Request, pair: Id, source: Source, number: Id, picture: Picture, step: int = 0) -> Response:
@@ -197,15 +184,7 @@ def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
             if source is not Source.JOB:
                 raise
             return Response(status_code=204)  # the job has ended and its preview is gone
-        return _picture(request, drawn, "image/webp")
-
-
-def _picture(request: Request, data: bytes, media_type: str) -> Response:
-    """The picture, or word that the browser's own copy is still good."""
-    headers = {"cache-control": _ASK_AGAIN, "etag": f'"{hashlib.sha256(data).hexdigest()}"'}
-    if request.headers.get("if-none-match") == headers["etag"]:
-        return Response(status_code=304, headers=headers)
-    return Response(data, media_type=media_type, headers=headers)
+        return pictured(request, drawn, "image/webp")
 
 
 def _add_progress(app: FastAPI, workspace: Workspace, desk: Desk, supervisor: Supervisor) -> None:
@@ -220,17 +199,13 @@ def _add_progress(app: FastAPI, workspace: Workspace, desk: Desk, supervisor: Su
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(ValueError)
-    def unknown(_: Request, error: ValueError) -> Response:
-        return _error_page(404, f"Not here: {error}.")
+    def unknown(request: Request, reason: ValueError) -> Response:
+        return error(request, 404, f"Not here: {reason}.")
 
     @app.exception_handler(ApuError)
-    def refused(_: Request, error: ApuError) -> Response:
-        return _error_page(503, f"{error}.")
+    def refused(request: Request, reason: ApuError) -> Response:
+        return error(request, 503, f"{reason}.")
 
     @app.exception_handler(500)
-    def failed(_: Request, error: Exception) -> Response:
-        return _error_page(500, "The program failed at this; the server's log says more.")
-
-
-def _error_page(status: int, sentence: str) -> Response:
-    return HTMLResponse(_ERROR_PAGE.format(sentence=html.escape(sentence)), status_code=status)
+    def failed(request: Request, _: Exception) -> Response:
+        return error(request, 500, "The program failed at this; the server's log says more.")

@@ -188,16 +188,19 @@ class Workspace:
         seed: int = 0,
         after: PairSummary | None = None,
         backwards: bool = False,
+        skip: int = 0,
         limit: int | None = None,
     ) -> tuple[PairSummary, ...]:
         """The queue from its beginning or after a pair, at most `limit` lines; `backwards` from its end or before.
 
+        The first `skip` lines of that are left out, for lists that are looked through page by page.
         `after` is the summary as read when the pair was opened, so that work on it does not move the place. `seed` is
         that of `Order.RANDOM`.
         """
         with self._looking() as connection:
-            ids = self.queue.ids(connection, where, order, seed=seed, after=after, backwards=backwards, limit=limit)
-            return tuple(queue.summaries(connection, ids))
+            most = None if limit is None else skip + limit
+            ids = self.queue.ids(connection, where, order, seed=seed, after=after, backwards=backwards, limit=most)
+            return tuple(queue.summaries(connection, ids[skip:]))
 
     def next_pair(
         self,

@@ -1,7 +1,9 @@
 // The line at the top: where we are, what was just said, who works here.
 
 import {button, h, replace} from "./dom.js";
+import {nav} from "./nav.js";
 import {change, curator} from "./state.js";
+import {theme as themes} from "./theme.js";
 
 const NAME = "Your name, stored with every decision";
 
@@ -20,7 +22,7 @@ export function mount(root) {
   });
   const leave = h("form", {method: "post", action: "logout", hidden: true},
     h("button", {class: "quiet", title: "End this session"}, "Log out"));
-  root.replaceChildren(h("header", {class: "bar"}, place, said, h("div", {class: "tools"},
+  root.replaceChildren(h("header", {class: "bar"}, place, nav("review"), said, h("div", {class: "tools"},
     h("label", {class: "who"}, "curator", name),
     leave,
     button("theme", "Light / dark", null, {class: "quiet"}),
@@ -60,15 +62,9 @@ function words({notice, pair}, saving) {
 }
 
 export const theme = {
-  start() {
-    const chosen = localStorage.getItem("apu.theme");
-    const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    document.body.classList.toggle("dark", dark);
-  },
+  start: themes.start,
   toggle() {
-    const dark = document.body.classList.toggle("dark");
-    localStorage.setItem("apu.theme", dark ? "dark" : "light");
+    themes.toggle();
     change({});
   },
 };
-

@@ -59,6 +59,7 @@ const ACTIONS = {
   side: ["shift 3", "side view", view("side")],
   top: ["shift 4", "top view", view("top")],
   keys: ["?", "this list", () => toggleList()],
+  pages: ["p", "then R, L: review, library", null], // heard by nav.js
   start: [null, null, () => meshes("start")],
   fitted: [null, null, () => meshes("fit")],
   theme: [null, null, () => theme.toggle()],
@@ -70,7 +71,7 @@ const ACTIONS = {
 const GROUPS = {
   Contacts: ["up", "down", "flip", "flip-a", "flip-b", "take", "take-all", "drop", "add", "mirror-a", "mirror-b", "swap", "undo"],
   "Fit and decide": ["fit", "cancel", "accept", "reject", "flag", "next", "previous"],
-  "Look": ["points", "lines", "mesh", "wipe", "orbit", "front", "side", "top", "keys"],
+  "Look": ["points", "lines", "mesh", "wipe", "orbit", "front", "side", "top", "pages", "keys"],
 };
 
 const NAMES = {

@@ -158,7 +158,7 @@ def test_the_page_has_no_public_interface_and_records_nothing(client: TestClient
 
 def test_scripts_name_no_other_server() -> None:
     folder = Path(__file__).parents[2] / "assets" / "app"
-    for file in folder.iterdir():
+    for file in filter(Path.is_file, folder.rglob("*")):
         found = set(re.findall(r"https?://[^\s\"']+", file.read_text()))
         assert found <= {"http://www.w3.org/2000/svg"}, file
 
