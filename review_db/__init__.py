@@ -20,12 +20,15 @@ from review_db.edits import (
     Suggestion,
     Swap,
     TakeAnswer,
+    TakeReading,
     TakeSuggestion,
 )
 from review_db.exports import Export, ExportOptions, Form, Manifest, export, read_export
+from review_db.fans import Alternative
 from review_db.jobs import Jobs
 from review_db.records import (
     Agreement,
+    AlternativeRecord,
     AnswerRecord,
     ClaimRecord,
     ConflictRecord,
@@ -33,6 +36,7 @@ from review_db.records import (
     DraftRecord,
     EditRecord,
     ExportedPair,
+    FanRecord,
     FitRecord,
     ImageInput,
     ImageRecord,
@@ -48,10 +52,10 @@ from review_db.records import (
 from review_db.workspace import Workspace
 
 __all__ = [
-    "Add", "Agreement", "AnswerRecord", "ClaimRecord", "ConflictRecord", "DecisionRecord", "DraftRecord", "Drop",
-    "Edit", "EditRecord", "Export", "ExportOptions", "ExportedPair", "FitRecord", "Flip", "FlipSide", "Form",
-    "ImageInput", "ImageRecord", "JobRecord", "Jobs", "Manifest", "Mirror", "Order", "PairFilter", "PairRecord",
-    "PairState", "PairSummary", "Restore", "ReviewRecord", "SetConfidence", "SetNote", "SetPart", "Sheet",
-    "SheetContact", "StatedContact", "Suggestion", "Swap", "TakeAnswer", "TakeSuggestion", "ViewRecord", "Workspace",
-    "export", "read_export",
+    "Add", "Agreement", "Alternative", "AlternativeRecord", "AnswerRecord", "ClaimRecord", "ConflictRecord",
+    "DecisionRecord", "DraftRecord", "Drop", "Edit", "EditRecord", "Export", "ExportOptions", "ExportedPair",
+    "FanRecord", "FitRecord", "Flip", "FlipSide", "Form", "ImageInput", "ImageRecord", "JobRecord", "Jobs",
+    "Manifest", "Mirror", "Order", "PairFilter", "PairRecord", "PairState", "PairSummary", "Restore", "ReviewRecord",
+    "SetConfidence", "SetNote", "SetPart", "Sheet", "SheetContact", "StatedContact", "Suggestion", "Swap",
+    "TakeAnswer", "TakeReading", "TakeSuggestion", "ViewRecord", "Workspace", "export", "read_export",
 ]  # fmt: skip

@@ -35,11 +35,14 @@ SELECT place || file, file IN (SELECT file FROM lost_files) FROM (
     UNION SELECT 'artefacts/', file FROM fits)
 """
 
-# What belongs to the running server and not to the work: sessions end, and workers have taken nothing.
+# What belongs to the running server and not to the work: sessions end, workers have taken nothing, and fans are made
+# again.
 _LEAVE_OUT = (
     "PRAGMA secure_delete = ON",
     "DELETE FROM sessions",
     "DELETE FROM login_failures",
+    "DELETE FROM alternatives",
+    "DELETE FROM fans",
     "UPDATE jobs SET state = 'queued', worker = '', preview = NULL WHERE state = 'running'",
 )
 

@@ -114,7 +114,7 @@ def add_fit(connection: sqlite3.Connection, pair: int, fit: FitResult, file: str
     sheet = load_sheet(connection, pair)
     if not 0 <= revision <= sheet.revision:
         raise ValueError(f"revision must be 0 to {sheet.revision}, got {revision}")
-    row = _figures(fit) | {"pair_id": pair, "revision": revision, "file": file, "made_at": now()}
+    row = figures_of(fit) | {"pair_id": pair, "revision": revision, "file": file, "made_at": now()}
     number = insert(connection, "fits", row | {"curator_id": curator_id(connection, curator) if curator else None})
     refresh(connection, pair)
     return number
@@ -132,7 +132,8 @@ def check_finite(fit: FitResult) -> None:
         raise ValueError("fit must hold finite numbers only")
 
 
-def _figures(fit: FitResult) -> dict[str, Any]:
+def figures_of(fit: FitResult) -> dict[str, Any]:
+    """A fit's columns of the table `fits`, all but those that say where it belongs."""
     same = ("max_gap_m", "max_penetration_m", "mean_penetration_m", "seconds", "stop", "device", "body", "kept")
     row: dict[str, Any] = {name: getattr(fit, name) for name in same}
     for unit in ("512", "px"):

@@ -18,6 +18,7 @@ from sqlite_utils import Database as UtilsDatabase
 from apu.errors import StoreError
 from review_db.database import Database, sqlite3
 from review_db.edits import PROGRAM, Undo, rebuild
+from review_db.fans import drop_fans
 from review_db.files import SET_ASIDE, Folder
 from review_db.jobs import LEASE_S
 from review_db.schema import migrations
@@ -36,6 +37,7 @@ _NAMED: dict[str, tuple[Folder, str]] = {
     "inputs": ("artefacts", "file"),
     "pairs": ("artefacts", "observation"),
     "fits": ("artefacts", "file"),
+    "alternatives": ("artefacts", "file"),
 }
 """The tables that name files: where those lie, and their names as SQL."""
 
@@ -44,6 +46,7 @@ _REMEDIES = {
     "inputs": "import the photograph's files again or restore it from a backup",
     "pairs": "run `apu propose` again or restore it from a backup",
     "fits": "`apu check --repair` lets the pair ask for a new fit",
+    "alternatives": "`apu check --repair` removes its fan, which is made again when asked for",
 }
 
 
@@ -141,7 +144,7 @@ def _files(workspace: Workspace, table: str, repair: bool) -> Iterator[tuple[int
                 found.append(Finding(kind="database", text=f"{table[:-1]} {row['id']}: {error}"))
                 continue
             trouble = _trouble(path)
-            if trouble and not row["lost"]:
+            if trouble and (not row["lost"] or table == "alternatives"):
                 found.append(_lose(workspace, table, row["id"], path, trouble, repair))
             elif trouble and table != "fits":
                 text = f"{path} is known to be lost, {table[:-1]} {row['id']} needs it; {_REMEDIES[table]}"
@@ -181,6 +184,10 @@ def _lose(workspace: Workspace, table: str, number: int, path: Path, trouble: st
         return Finding(kind="file", text=text)
     done = _set_aside(workspace, path) if trouble == "is damaged" else ""
     with workspace.database.write() as connection:
+        if table == "alternatives":
+            fan = connection.execute("SELECT fan_id FROM alternatives WHERE id = ?", (number,)).fetchone()
+            drop_fans(connection, workspace.files, [fan["fan_id"]] if fan else [])
+            return Finding(kind="file", text=text, repaired=f"{done}the fan is gone")
         connection.execute(
             "INSERT OR IGNORE INTO lost_files (file, found_at) VALUES (?, ?)", (path.name, _text(datetime.now(UTC)))
         )
@@ -282,7 +289,9 @@ def _leftovers(workspace: Workspace, repair: bool) -> Iterator[Finding]:
             for table, (_, name) in _NAMED.items()
             for (file,) in connection.execute(f"SELECT {name} FROM {table}")  # noqa: S608 - this file's own words
         }
-        previews = {name for (name,) in connection.execute("SELECT preview FROM jobs WHERE state = 'running'")}
+        previews = {
+            name for (name,) in connection.execute("SELECT preview FROM jobs WHERE state IN ('queued', 'running')")
+        }
     for folder in ("images", "artefacts", "progress"):
         for path in _old_files(workspace.path / folder):
             if path.name in previews or _digest(path) in named:

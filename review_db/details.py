@@ -1,6 +1,7 @@
 """Rows as records: everything about one image, one pair, one fit."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -107,7 +108,7 @@ def fit_records(
         revision = row["revision"]
         if revision not in sheets:
             sheets[revision] = rebuild(as_history(history[:revision]), answers)
-        records.append(_fit(row, stale=sheets[revision].active != sheet.active))
+        records.append(fit_record(row, stale=sheets[revision].active != sheet.active))
     return tuple(records)
 
 
@@ -119,7 +120,8 @@ def _fits(connection: sqlite3.Connection, condition: str, value: int) -> list[sq
     ).fetchall()
 
 
-def _fit(row: sqlite3.Row, *, stale: bool) -> FitRecord:
+def fit_record(row: Mapping[str, Any] | sqlite3.Row, *, stale: bool) -> FitRecord:
+    """A row of the table `fits` with its curator's name."""
     decoded = {
         "stale": stale,
         "contacts": CONTACTS.validate_json(row["contacts"]),
@@ -139,8 +141,12 @@ def fit_result(connection: sqlite3.Connection, files: Files, fit: int) -> FitRes
     rows = _fits(connection, "f.id = ?", fit)
     if not rows:
         raise ValueError(f"there is no fit {fit}")
-    params, start, terms = unpack_fit(files.get("artefacts", rows[0]["file"]))
-    record = _fit(rows[0], stale=False)
+    return with_arrays(fit_record(rows[0], stale=False), files.get("artefacts", rows[0]["file"]))
+
+
+def with_arrays(record: FitRecord, data: bytes) -> FitResult:
+    """A fit's figures with what `data`, its file's content, holds."""
+    params, start, terms = unpack_fit(data)
     values = {field.name: getattr(record, field.name) for field in fields(FitResult) if hasattr(record, field.name)}
     for name in ("gaps_m", "reprojection_512", "reprojection_px"):
         values[name] = np.asarray(values[name], np.float64)

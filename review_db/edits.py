@@ -270,6 +270,33 @@ class Swap(_SheetEdit):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TakeReading(_SheetEdit):
+    """Let one of the fan's readings stand, as one edit.
+
+    Attributes:
+        exchanged: first exchange the two people, as `Swap`.
+        flips: (contact, whose sides change then: of person 0, of person 1). drops: contacts to strike out.
+    """
+
+    exchanged: bool = False
+    flips: tuple[tuple[int, bool, bool], ...] = ()
+    drops: tuple[int, ...] = ()
+    kind: Literal["take_reading"] = field(default="take_reading", repr=False)
+
+    def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        if self.exchanged:
+            sheet = Swap()._on(sheet, by, answers)
+        people: tuple[Person, Person] = (0, 1)
+        for contact, *flips in self.flips:
+            for person in people:
+                if flips[person]:
+                    sheet = FlipSide(contact=contact, person=person)._on(sheet, by, answers)
+        for contact in self.drops:
+            sheet = Drop(contact=contact)._on(sheet, by, answers)
+        return sheet
+
+
+@dataclass(frozen=True, kw_only=True)
 class Add(_SheetEdit):
     """Add a contact that no model stated."""
 
@@ -362,8 +389,8 @@ class Undo:
 
 
 Edit = (
-    Flip | FlipSide | SetPart | Drop | Restore | SetConfidence | TakeSuggestion | Mirror | Swap | Add | SetNote
-    | TakeAnswer | TakeVersion
+    Flip | FlipSide | SetPart | Drop | Restore | SetConfidence | TakeSuggestion | Mirror | Swap | TakeReading
+    | Add | SetNote | TakeAnswer | TakeVersion
 )  # fmt: skip
 """What a curator can do to a sheet; `.kind` is the edit's name in the database and in exports."""
 

@@ -124,11 +124,16 @@ def _delete(connection: sqlite3.Connection, files: Files, image: int, sha256: st
 _ARTEFACTS = """
 SELECT file FROM inputs WHERE image_id = :image UNION SELECT observation FROM pairs WHERE image_id = :image
 UNION SELECT file FROM fits WHERE pair_id IN (SELECT id FROM pairs WHERE image_id = :image)
+UNION SELECT a.file FROM alternatives a JOIN fans f ON f.id = a.fan_id JOIN pairs p ON p.id = f.pair_id
+    WHERE p.image_id = :image
 """
 _PREVIEWS = """
 SELECT preview FROM jobs WHERE preview IS NOT NULL AND pair_id IN (SELECT id FROM pairs WHERE image_id = :image)
 """
-_USED = "SELECT file FROM inputs UNION SELECT observation FROM pairs UNION SELECT file FROM fits"
+_USED = """
+SELECT file FROM inputs UNION SELECT observation FROM pairs UNION SELECT file FROM fits
+UNION SELECT file FROM alternatives
+"""
 
 
 def _deletions(connection: sqlite3.Connection) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from apu.errors import StoreError
@@ -21,27 +23,39 @@ LOST = "job {job} was cancelled or given to another worker; its result is not st
 RETRIES = 4
 """So often a job that failed for a passing reason is tried again."""
 
-# Whose last job started longest ago comes first, so that nobody waits behind another's batch. One look at the index
-# per curator and kind finds their next jobs, however many wait.
+# What somebody asked for comes before what is prepared; then whose last job of that kind started longest ago, so that
+# nobody waits behind another's batch. One look at the index per curator and kind finds their next jobs, however many
+# wait.
 _CLAIM = """
-WITH RECURSIVE waiting (curator) AS (
-    SELECT min(curator) FROM jobs WHERE state = 'queued'
+WITH RECURSIVE waiting (prepared, curator) AS (
+    SELECT value, (SELECT min(curator) FROM jobs WHERE state = 'queued' AND prepared = value) FROM json_each('[0, 1]')
     UNION ALL
-    SELECT (SELECT min(curator) FROM jobs WHERE state = 'queued' AND curator > waiting.curator) FROM waiting
-    WHERE waiting.curator IS NOT NULL
-), next (curator, id) AS (
-    SELECT curator, (
+    SELECT prepared, (
+        SELECT min(curator) FROM jobs
+        WHERE state = 'queued' AND prepared = waiting.prepared AND curator > waiting.curator)
+    FROM waiting WHERE waiting.curator IS NOT NULL
+), next (prepared, curator, id) AS (
+    SELECT prepared, curator, (
         SELECT id FROM jobs
-        WHERE state = 'queued' AND curator = waiting.curator AND kind = kinds.value AND not_before <= :time
+        WHERE state = 'queued' AND prepared = waiting.prepared AND curator = waiting.curator AND kind = kinds.value
+            AND not_before <= :time
         ORDER BY id LIMIT 1)
     FROM waiting, json_each(:kinds) AS kinds WHERE curator IS NOT NULL
 )
 UPDATE jobs SET state = 'running', worker = :worker, attempt = attempt + 1, started_at = :time, heartbeat_at = :time
 WHERE id = (
     SELECT id FROM next WHERE id IS NOT NULL
-    ORDER BY (SELECT coalesce(max(started_at), '') FROM jobs WHERE curator = next.curator), id LIMIT 1)
+    ORDER BY prepared, (
+        SELECT coalesce(max(started_at), '') FROM jobs WHERE curator = next.curator AND prepared = next.prepared), id
+    LIMIT 1)
 RETURNING *
 """
+
+_FITS = ("fit", "fan")
+"""The kinds that the fit worker takes."""
+
+_MOST_AHEAD = 100
+"""More of one's own earlier jobs are not counted."""
 
 
 class Jobs:
@@ -56,11 +70,49 @@ class Jobs:
         self._files = files
 
     def queue(
-        self, kind: JobKind, pair: int, *, revision: int, curator: str = "", options: Mapping[str, Any] | None = None
+        self,
+        kind: JobKind,
+        pair: int,
+        *,
+        revision: int,
+        curator: str = "",
+        options: Mapping[str, Any] | None = None,
+        prepared: bool = False,
+        instead: bool = False,
     ) -> int:
-        """Queue a job; an equal one of the same curator that still waits is returned instead of a second."""
+        """Queue a job; an equal one of the same curator that still waits is returned instead of a second.
+
+        Args:
+            kind, pair, revision, curator, options: as in `JobRecord`.
+            prepared: nobody waits for it, so it runs once nothing else is to do. One that is asked for after all no
+                longer waits for that.
+            instead: of the curator's other open jobs of this kind and pair, which are outdated: they end, and the state
+                that a running one has reached is where this one begins.
+        """
         with self._database.write() as connection:
-            return _queue(connection, kind, pair, revision, curator, options or {})
+            job = _queue(connection, kind, pair, revision, curator, options or {}, prepared=prepared)
+            ended = self._end_others(connection, job) if instead else []
+        for other in ended:
+            self.drop_preview(other)
+        return job
+
+    def _end_others(self, connection: sqlite3.Connection, job: int) -> list[int]:
+        """Cancel what a job stands instead of; gives those that were still waiting."""
+        others = connection.execute(
+            "SELECT o.* FROM jobs j JOIN jobs o USING (kind, pair_id, curator) "
+            "WHERE j.id = ? AND o.id <> j.id AND o.state IN ('queued', 'running') ORDER BY o.id",
+            (job,),
+        ).fetchall()
+        for other in others:
+            _cancel(connection, other["id"])
+            # At first shape and depth are still far off: then an earlier fit is the better beginning.
+            arrived = other["state"] == "queued" or json.loads(other["progress"]).get("stage") == 2
+            if other["preview"] and arrived:
+                path, name = self._files.path("progress", other["preview"]), f"{job}{Path(other['preview']).suffix}"
+                with suppress(FileNotFoundError):  # it has ended meanwhile
+                    self._files.write(self._files.path("progress", name), path.read_bytes())
+                    connection.execute("UPDATE jobs SET preview = ? WHERE id = ?", (name, job))
+        return [other["id"] for other in others if other["state"] == "queued"]
 
     def queue_all(
         self, kind: JobKind, pairs: Sequence[int], *, curator: str = "", options: Mapping[str, Any] | None = None
@@ -92,7 +144,7 @@ class Jobs:
             return _queue(connection, *again)
 
     def claim(
-        self, worker: str, *, kinds: Sequence[JobKind] = ("fit", "ask"), lease_s: float = LEASE_S
+        self, worker: str, *, kinds: Sequence[JobKind] = ("fit", "fan", "ask"), lease_s: float = LEASE_S
     ) -> JobRecord | None:
         """Take the next job: whose curator has waited longest since their last one, then the oldest; None: no work.
 
@@ -133,6 +185,45 @@ class Jobs:
             ).fetchone()
         return row is not None and not row["cancelling"]
 
+    def is_wanted(self, kinds: Sequence[JobKind], *, prepared: bool = True) -> bool:
+        """Whether a job of these kinds waits; without `prepared` only one that somebody asked for. A cheap look."""
+        with self._database.read() as connection:
+            query = (
+                "SELECT 1 FROM jobs WHERE state = 'queued' AND prepared <= ? "
+                "AND kind IN (SELECT value FROM json_each(?)) AND not_before <= ? LIMIT 1"
+            )
+            return connection.execute(query, (prepared, json.dumps(kinds), now())).fetchone() is not None
+
+    def put_back(self, job: int, worker: str) -> bool:
+        """Let a running job wait again, for one that matters more; False: it is no longer this worker's."""
+        with self._database.write() as connection:
+            row = connection.execute(
+                "UPDATE jobs SET state = iif(cancelling, 'cancelled', 'queued'), worker = '', attempt = attempt - 1, "
+                "progress = '{}', preview = NULL, finished_at = iif(cancelling, ?, '') "
+                "WHERE id = ? AND worker = ? AND state = 'running' RETURNING id",
+                (now(), job, worker),
+            ).fetchone()
+        if row is not None:
+            self.drop_preview(job)
+        return row is not None
+
+    def ahead(self, job: int) -> tuple[str, ...]:
+        """Whose fits and fans come before a waiting one, in their order, the running ones first; empty: it is next.
+
+        An estimate: curators take turns, and who comes first among several in a turn may change.
+        """
+        with self._database.read() as connection:
+            own = connection.execute("SELECT * FROM jobs WHERE id = ? AND state = 'queued'", (job,)).fetchone()
+            if own is None:
+                return ()
+            running = connection.execute(
+                "SELECT curator FROM jobs WHERE state = 'running' AND NOT cancelling AND prepared <= ? "
+                "AND kind IN ('fit', 'fan') ORDER BY started_at",
+                (own["prepared"],),
+            )
+            names = [curator for (curator,) in running]
+            return (*names, *_turns(connection, own))
+
     def finish(self, job: int, worker: str, *, result: int | None = None) -> bool:
         """Mark a job done; False: it is no longer this worker's."""
         return self._close(job, worker, "done", result=result)
@@ -167,11 +258,9 @@ class Jobs:
     def cancel(self, job: int) -> None:
         """Cancel a waiting job at once; ask the worker of a running one to stop."""
         with self._database.write() as connection:
-            connection.execute(
-                "UPDATE jobs SET cancelling = 1, finished_at = iif(state = 'queued', ?, finished_at), "
-                "state = iif(state = 'queued', 'cancelled', state) WHERE id = ? AND state IN ('queued', 'running')",
-                (now(), job),
-            )
+            _cancel(connection, job)
+        if self.get(job).state == "cancelled":
+            self.drop_preview(job)
 
     def is_cancelled(self, job: int) -> bool:
         """The job is to stop, or has ended in any way."""
@@ -238,6 +327,7 @@ class Jobs:
             pair=row["pair_id"],
             options=json.loads(row["options"]),
             cancelling=bool(row["cancelling"]),
+            prepared=bool(row["prepared"]),
             progress=json.loads(row["progress"]),
             preview=self._files.path("progress", row["preview"]) if row["preview"] else None,
             **{name: row[name] for name in names + times},
@@ -245,17 +335,65 @@ class Jobs:
 
 
 def _queue(
-    connection: sqlite3.Connection, kind: JobKind, pair: int, revision: int, curator: str, options: Mapping[str, Any]
+    connection: sqlite3.Connection,
+    kind: JobKind,
+    pair: int,
+    revision: int,
+    curator: str,
+    options: Mapping[str, Any],
+    *,
+    prepared: bool = False,
 ) -> int:
     row = {"kind": kind, "pair_id": pair, "revision": revision, "curator": curator}
     row |= {"options": json.dumps(dict(options), sort_keys=True, allow_nan=False)}
     equal = " AND ".join(f"{name} = :{name}" for name in row)
     one(connection, "SELECT id FROM pairs WHERE id = ?", (pair,), missing=f"there is no pair {pair}")
+    # A prepared one that runs already is as good as one that waits.
     waiting = connection.execute(
-        f"SELECT id FROM jobs INDEXED BY jobs_pair WHERE state = 'queued' AND {equal}",  # noqa: S608
+        "SELECT id FROM jobs INDEXED BY jobs_pair "  # noqa: S608
+        f"WHERE (state = 'queued' OR (state = 'running' AND prepared AND NOT cancelling)) AND {equal}",
         row,
     ).fetchone()
-    return waiting["id"] if waiting else insert(connection, "jobs", row | {"queued_at": now()})
+    if waiting is None:
+        return insert(connection, "jobs", row | {"prepared": prepared, "queued_at": now()})
+    if not prepared:
+        connection.execute("UPDATE jobs SET prepared = 0 WHERE id = ?", (waiting["id"],))
+    return waiting["id"]
+
+
+def _cancel(connection: sqlite3.Connection, job: int) -> None:
+    connection.execute(
+        "UPDATE jobs SET cancelling = 1, finished_at = iif(state = 'queued', ?, finished_at), "
+        "state = iif(state = 'queued', 'cancelled', state) WHERE id = ? AND state IN ('queued', 'running')",
+        (now(), job),
+    )
+
+
+def _turns(connection: sqlite3.Connection, job: sqlite3.Row) -> list[str]:
+    """The curators whose waiting jobs come before this one.
+
+    Of everybody as many as wait before it of its own curator, and one more of those whose turn it is first.
+    """
+    waiting = f"state = 'queued' AND prepared = :prepared AND kind IN {_FITS}"  # this file's own words
+    known: dict[str, Any] = {"prepared": job["prepared"], "id": job["id"]}
+    last = connection.execute(
+        f"SELECT curator, (SELECT coalesce(max(started_at), '') FROM jobs WHERE curator = q.curator "  # noqa: S608
+        f"AND prepared = :prepared) AS started_at FROM (SELECT DISTINCT curator FROM jobs WHERE {waiting}) q",
+        known,
+    ).fetchall()
+    places: list[tuple[int, str, int, str]] = []
+    own = (0, "", 0)
+    for curator, started_at in sorted(last, key=lambda row: row["curator"] != job["curator"]):
+        most = own[0] + 1 if curator != job["curator"] else _MOST_AHEAD
+        rows = connection.execute(
+            f"SELECT id FROM jobs WHERE {waiting} AND curator = :curator ORDER BY id LIMIT :most",  # noqa: S608
+            known | {"curator": curator, "most": most},
+        )
+        mine = [(turn, started_at, number, curator) for turn, (number,) in enumerate(rows)]
+        if curator == job["curator"]:
+            own = next((place[:3] for place in mine if place[2] == job["id"]), (len(mine), started_at, job["id"]))
+        places += mine
+    return [curator for *place, curator in sorted(places) if tuple(place) < own]
 
 
 def close_job(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from apu.types import BodyParams, Contact, ContactAnswer, Decision, PairObservation, Verdict
-from review_db.edits import Edit, Entry, Sheet, StatedContact
+from review_db.edits import Edit, Entry, Sheet, StatedContact, TakeReading
 
 
 class PairState(StrEnum):
@@ -331,7 +331,41 @@ class Agreement:
     contacts: float | None
 
 
-JobKind = Literal["fit", "ask"]
+@dataclass(frozen=True, kw_only=True)
+class AlternativeRecord:
+    """One reading of a pair's contacts with its fit.
+
+    Attributes:
+        edit: makes the contacts so; None: as they stand. words: what differs.
+        probability: by what is seen in the image. score: the higher, the better its fit bears it out.
+        fit: its figures; id 0, for it is none of the pair's fits yet.
+    """
+
+    id: int
+    edit: TakeReading | None
+    words: str
+    probability: float
+    score: float
+    fit: FitRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class FanRecord:
+    """The alternatives of a pair, the best first.
+
+    Attributes:
+        taken: id of the alternative that stands now; `undoes`: the revision of its edit. None: none was taken.
+    """
+
+    id: int
+    pair: int
+    alternatives: tuple[AlternativeRecord, ...]
+    taken: int | None
+    undoes: int | None
+    made_at: str
+
+
+JobKind = Literal["fit", "fan", "ask"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -341,6 +375,7 @@ class JobRecord:
 
     Attributes:
         revision: of the sheet when it was queued. options: plain values for the worker.
+        prepared: nobody waits for it: it runs once nothing else is to do.
         attempt: 1, or 2 after a worker died on it. cancelling: asked to stop, still running.
         progress: the worker's latest words. preview: its latest file, or None. error: one sentence when failed.
         result: id of the fit or answer when done.
@@ -352,6 +387,7 @@ class JobRecord:
     revision: int
     curator: str
     options: Mapping[str, Any]
+    prepared: bool
     state: JobState
     worker: str
     attempt: int

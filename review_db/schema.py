@@ -359,7 +359,74 @@ def team_work(db: UtilsDatabase) -> None:
         db.execute(statement)
 
 
-_TABLES = ("_sqlite_migrations", *re.findall(r"CREATE TABLE (\w+)", " ".join((*_FIRST, *_TEAM))))
+_FANS = (
+    # Fans are jobs too; prepared ones wait behind everything that somebody asked for.
+    """CREATE TABLE jobs_with_fans (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL CHECK (kind IN ('fit', 'fan', 'ask')),
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        revision INTEGER NOT NULL,
+        curator TEXT NOT NULL,
+        options TEXT NOT NULL,
+        prepared INTEGER NOT NULL DEFAULT 0 CHECK (prepared IN (0, 1)),
+        state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+        worker TEXT NOT NULL DEFAULT '',
+        attempt INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        cancelling INTEGER NOT NULL DEFAULT 0 CHECK (cancelling IN (0, 1)),
+        progress TEXT NOT NULL DEFAULT '{}',
+        preview TEXT,
+        error TEXT NOT NULL DEFAULT '',
+        result INTEGER,
+        queued_at TEXT NOT NULL,
+        not_before TEXT NOT NULL DEFAULT '',
+        started_at TEXT NOT NULL DEFAULT '',
+        heartbeat_at TEXT NOT NULL DEFAULT '',
+        finished_at TEXT NOT NULL DEFAULT ''
+    ) STRICT""",
+    *(
+        f"INSERT INTO jobs_with_fans ({names}) SELECT {names} FROM jobs"  # noqa: S608 - this file's own words
+        for names in (
+            "id, kind, pair_id, revision, curator, options, state, worker, attempt, failures, cancelling, progress, "
+            "preview, error, result, queued_at, not_before, started_at, heartbeat_at, finished_at",
+        )
+    ),
+    "DROP TABLE jobs",
+    "ALTER TABLE jobs_with_fans RENAME TO jobs",
+    "CREATE INDEX jobs_queued ON jobs (prepared, curator, kind, id) WHERE state = 'queued'",
+    "CREATE INDEX jobs_running ON jobs (heartbeat_at) WHERE state = 'running'",
+    "CREATE INDEX jobs_curator ON jobs (curator, prepared, started_at)",
+    "CREATE INDEX jobs_pair ON jobs (pair_id)",
+    # Readings of a pair's contacts, fitted for a curator to choose from; they go once they are outdated.
+    """CREATE TABLE fans (
+        id INTEGER PRIMARY KEY,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        contacts TEXT NOT NULL,
+        made_at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX fans_pair ON fans (pair_id)",
+    """CREATE TABLE alternatives (
+        id INTEGER PRIMARY KEY,
+        fan_id INTEGER NOT NULL REFERENCES fans,
+        edit TEXT,
+        words TEXT NOT NULL,
+        probability REAL NOT NULL,
+        score REAL NOT NULL,
+        file TEXT NOT NULL,
+        figures TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX alternatives_fan ON alternatives (fan_id)",
+)
+
+
+@migrations()
+def prepared_fans(db: UtilsDatabase) -> None:
+    """Fans as jobs, and what they found."""
+    for statement in _FANS:
+        db.execute(statement)
+
+
+_TABLES = ("_sqlite_migrations", *re.findall(r"CREATE TABLE (\w+)", " ".join((*_FIRST, *_TEAM, *_FANS))))
 
 
 def refuse_views(connection: sqlite3.Connection, path: Path) -> None:

@@ -15,6 +15,7 @@ from review_db.columns import Queue
 from review_db.database import Database, insert, now, one, sentences, sqlite3
 from review_db.drafts import Drafts
 from review_db.edits import Edit, Sheet, Suggestion
+from review_db.fans import Fans
 from review_db.files import Files
 from review_db.forget import refuse_forgotten
 from review_db.jobs import LOST, Jobs, close_job
@@ -33,7 +34,8 @@ class Workspace:
     disk, damaged file, not a workspace, ...) are `StoreError`; a wrong argument is `ValueError`.
 
     Attributes:
-        path: the folder. jobs: the queue of fits and questions. claims, drafts, reviews, views: see their classes.
+        path: the folder. jobs: the queue of fits and questions. claims, drafts, fans, reviews, views: see their
+            classes.
         database, files, queue: what lies below.
     """
 
@@ -46,6 +48,7 @@ class Workspace:
         self.queue = Queue()
         self.claims = Claims(database, self.queue)
         self.drafts = Drafts(database)
+        self.fans = Fans(database, self.files, self.jobs.drop_preview)
         self.reviews = Reviews(database, self.files, self.queue)
         self.views = Views(database)
 
@@ -365,8 +368,9 @@ class Workspace:
         changes.check_finite(result)
         if job is not None:
             self.jobs.check(job, worker)
-        file = self.files.put("artefacts", pack_fit(result), ".npz")
         with self.database.write() as connection:
+            # Inside: a fan that goes may take a file of the same content along until a row names it.
+            file = self.files.put("artefacts", pack_fit(result), ".npz")
             fit = changes.add_fit(connection, pair, result, file, revision, curator)
             self._finish(connection, job, worker, fit)
         if job is not None:

@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from apu.errors import AnswerError, ConflictError
 from apu.types import Decision, Verdict
-from review_db import Drop, Order, PairFilter, SetNote, TakeSuggestion, Workspace
+from review_db import Alternative, Drop, Order, PairFilter, SetNote, TakeSuggestion, Workspace
 from review_db.schema import APPLICATION_ID, migrations
 
 
@@ -34,6 +34,9 @@ def work(workspace: Workspace, folder: Path) -> None:
     workspace.jobs.claim("worker")
     workspace.add_fit(pair, make_fit(), revision=4, curator="ada", job=job, worker="worker")
     workspace.decide(pair, Decision(verdict=Verdict.ACCEPT, curator="ada", note="good"), revision=4)
+    reading = Alternative(edit=None, words="as they stand", probability=0.6, score=-1.0, fit=make_fit(seed=3))
+    workspace.fans.keep(pair, [reading], sheet=workspace.pair(pair).sheet)
+    workspace.jobs.queue("fan", pair, revision=5, curator="ada", prepared=True)
     review = workspace.reviews.assign(pair, "eve")
     workspace.reviews.judge(review, Decision(verdict=Verdict.FLAG, curator="eve"), edits=[Drop(contact=1)])
     workspace.claims.take(pair, "bob")

@@ -205,3 +205,96 @@ def test_a_job_that_is_gone_leaves_no_preview(workspace, pair) -> None:
     workspace.jobs.cancel(job)
     assert not workspace.jobs.heartbeat(job, "a", preview=(".npz", b"mesh"))
     assert not list((workspace.path / "progress").glob("*"))
+
+
+def test_what_is_asked_for_comes_before_what_is_prepared_and_curators_take_turns(workspace, pair) -> None:
+    for n in range(3):
+        workspace.jobs.queue("fan", pair, revision=1, curator="ana", options={"n": n}, prepared=True)
+    mine = [workspace.jobs.queue("fit", pair, revision=1, curator="ana", options={"n": n}) for n in range(2)]
+    his = workspace.jobs.queue("fit", pair, revision=1, curator="ben")
+    taken = []
+    while job := workspace.jobs.claim("w", kinds=("fit", "fan")):
+        taken.append((job.curator, job.kind, job.prepared))
+        workspace.jobs.finish(job.id, "w")
+    asked = [("ana", "fit", False), ("ben", "fit", False), ("ana", "fit", False)]
+    assert taken == [*asked, *[("ana", "fan", True)] * 3]
+    assert mine
+    assert his
+
+
+def test_who_waits_learns_whose_fits_come_first_and_the_order_is_kept(workspace, pair) -> None:
+    def queue(curator: str, n: int, **options) -> int:
+        return workspace.jobs.queue("fit", pair, revision=1, curator=curator, options={"n": n}, **options)
+
+    for curator, n in (("ana", 1), ("ana", 2), ("ana", 3), ("ben", 1)):
+        queue(curator, n)
+    workspace.jobs.claim("w")  # of ana
+    mine = queue("cleo", 1)
+    queue("ana", 9, prepared=True)
+    assert workspace.jobs.ahead(mine) == ("ana", "ben")
+    order = []
+    while job := workspace.jobs.claim("w"):
+        order.append(job.curator)
+        workspace.jobs.finish(job.id, "w")
+    assert order[:2] == ["ben", "cleo"]
+    assert workspace.jobs.ahead(mine) == ()
+
+
+def test_ones_own_earlier_fits_are_counted_too(workspace, pair) -> None:
+    jobs = [workspace.jobs.queue("fit", pair, revision=1, curator="ana", options={"n": n}) for n in range(3)]
+    assert workspace.jobs.ahead(jobs[2]) == ("ana", "ana")
+
+
+def test_a_newer_fit_ends_the_outdated_one_and_begins_where_that_one_is(workspace, pair) -> None:
+    old = workspace.jobs.queue("fit", pair, revision=1, curator="ana")
+    workspace.jobs.claim("w")
+    workspace.jobs.heartbeat(old, "w", progress={"stage": 2}, preview=(".npz", b"state"))
+    new = workspace.jobs.queue("fit", pair, revision=2, curator="ana", instead=True)
+    assert workspace.jobs.get(old).cancelling
+    assert not workspace.jobs.heartbeat(old, "w")
+    workspace.jobs.stopped(old, "w")
+    newer = workspace.jobs.queue("fit", pair, revision=3, curator="ana", instead=True)
+    assert workspace.jobs.get(new).state == "cancelled"
+    begun = workspace.jobs.get(newer).preview
+    assert begun is not None
+    assert begun.read_bytes() == b"state"
+    assert [path.name for path in begun.parent.iterdir()] == [begun.name]
+    workspace.jobs.cancel(newer)
+    assert list(begun.parent.iterdir()) == []
+
+
+def test_a_fit_that_has_hardly_begun_is_no_beginning(workspace, pair) -> None:
+    old = workspace.jobs.queue("fit", pair, revision=1, curator="ana")
+    workspace.jobs.claim("w")
+    workspace.jobs.heartbeat(old, "w", progress={"stage": 1}, preview=(".npz", b"state"))
+    new = workspace.jobs.queue("fit", pair, revision=2, curator="ana", instead=True)
+    assert workspace.jobs.get(new).preview is None
+
+
+def test_others_fits_stay_when_one_queues_anew(workspace, pair) -> None:
+    hers = workspace.jobs.queue("fit", pair, revision=1, curator="ana")
+    workspace.jobs.queue("fit", pair, revision=2, curator="ben", instead=True)
+    assert workspace.jobs.get(hers).state == "queued"
+
+
+def test_a_prepared_job_gives_way_and_is_done_later_however_often(workspace, pair) -> None:
+    job = workspace.jobs.queue("fan", pair, revision=1, curator="ana", prepared=True)
+    assert not workspace.jobs.is_wanted(("fit", "fan"), prepared=False)
+    assert workspace.jobs.is_wanted(("fit", "fan"))
+    for _ in range(4):
+        claimed = workspace.jobs.claim("w")
+        assert claimed is not None
+        assert (claimed.id, claimed.attempt) == (job, 1)
+        assert workspace.jobs.put_back(job, "w")
+    assert not workspace.jobs.put_back(job, "w")
+    assert workspace.jobs.get(job).state == "queued"
+
+
+def test_a_prepared_job_that_is_asked_for_is_prepared_no_longer(workspace, pair) -> None:
+    job = workspace.jobs.queue("fan", pair, revision=1, curator="ana", prepared=True)
+    assert workspace.jobs.queue("fan", pair, revision=1, curator="ana") == job
+    assert not workspace.jobs.get(job).prepared
+    later = workspace.jobs.queue("fan", pair, revision=2, curator="ana", prepared=True)
+    workspace.jobs.claim("w")
+    workspace.jobs.claim("w")
+    assert workspace.jobs.queue("fan", pair, revision=2, curator="ana") == later
