@@ -8,12 +8,10 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.meshes import Meshes, Source
 from app.pictures import Pictures
 from app.screen import REASONS, Json, pair_screen
 from apu.body.parts import PARTS
@@ -138,14 +136,6 @@ class Desk:
             notice = _error("The program failed at this and nothing was saved; the server's log says more.")
         screen = self._show(pair, notice, action)
         return screen | {"curator": account.name, "role": account.role} if account else screen
-
-    def solid(self, data: dict[str, Any]) -> Path | None:
-        """The GLB file of the meshes that the page names; None where there is none."""
-        try:
-            meshes = Meshes(pair=int(data["pair"]), source=Source(data["source"]), number=int(data["number"]))
-            return self._pictures.glb(meshes)
-        except (ApuError, KeyError, OverflowError, TypeError, ValueError):
-            return None  # the page's sentence about it comes with `act`
 
     def live(self, pair: int) -> JobRecord | None:
         """The latest fit job of a pair, in whatever state."""

@@ -53,6 +53,11 @@ class Meshes:
         """Where the server gives their pictures, without the picture's name."""
         return f"mesh/{self.pair}/{self.source}/{self.number}"
 
+    @property
+    def solid(self) -> str:
+        """Where it gives their vertices, which do not change with what lights up."""
+        return f"solid/{self.pair}/{self.source}/{0 if self.source is Source.GUESS else self.number}"
+
 
 def crop_box(observation: PairObservation) -> tuple[int, int, int, int]:
     """Whole pixels, xyxy, of the smallest box that holds both people, with a margin, inside the image."""

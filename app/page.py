@@ -5,7 +5,6 @@ constructor): each panel's template is a fixed element, values travel as JSON an
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -17,31 +16,23 @@ from review_db.accounts import Account
 ASSETS = "apu-page"
 """Below this path the server gives the page's own scripts and styles."""
 
-PANELS = ("photo", "meshes-head", "model", "stills", "contacts", "fit", "decide")
-CAMERA = (90.0, 80.0, 2.6)
-"""Of the 3D viewer at first: as the photograph sees the people, a little from above (degrees, degrees, metres)."""
+VENDOR = "apu-vendor"
+"""Below this path it gives the libraries of others that they use."""
+
+PANELS = ("photo", "meshes", "contacts", "fit", "decide")
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
 _STYLES = ("theme.css", "page.css", "panels.css")
 
-_NO_WEBGPU = "delete Navigator.prototype.gpu;"
-"""The 3D viewer tries WebGPU first and fills the console with errors where there is no adapter."""
-
-_HUB = "desk(element, props, watch, {act: (data) => trigger('act', data), mesh: (data) => trigger('mesh', data)})"
+_HUB = "desk(element, props, watch, {act: (data) => trigger('act', data)})"
 """Gradio finds a component's own events by their quoted names in its script."""
 
 Act = Callable[[dict[str, Any], Account | None], Json]
 """An action of the page, and who asks for it where there are accounts -> what to show after it."""
 
-Solid = Callable[[dict[str, Any]], Path | None]
-"""The meshes that the page names -> their GLB file."""
 
-
-def build_page(title: str, act: Act, solid: Solid) -> gr.Blocks:
-    """The page; `act` gets every action of its users, beginning with the pair of the URL.
-
-    The 3D view follows by an event of its own, so that no edit waits for a mesh.
-    """
+def build_page(title: str, act: Act) -> gr.Blocks:
+    """The page; `act` gets every action of its users, beginning with the pair of the URL."""
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
         desk = gr.HTML(
             {},
@@ -51,42 +42,31 @@ def build_page(title: str, act: Act, solid: Solid) -> gr.Blocks:
             elem_classes="apu",
             apply_default_css=False,
         )
-        model = None
         for name in PANELS:
-            if name == "model":
-                model = gr.Model3D(
-                    camera_position=CAMERA, elem_id="model", interactive=False, show_label=False, container=False
-                )
-            else:
-                gr.HTML(
-                    "",
-                    html_template="<div></div>",
-                    js_on_load=_script(f"panel({name!r}, element)", "panel"),
-                    elem_id=name,
-                    elem_classes="apu",
-                    apply_default_css=False,
-                )
+            gr.HTML(
+                "",
+                html_template="<div></div>",
+                js_on_load=_script(f"panel({name!r}, element)", "panel"),
+                elem_id=name,
+                elem_classes="apu",
+                apply_default_css=False,
+            )
 
         def on_act(event: gr.EventData, request: gr.Request) -> Json:
             return act(_sent(event), _account(request))
-
-        def on_mesh(viewer: gr.Model3D, event: gr.EventData) -> Any:
-            return _keep_camera(viewer, solid(_sent(event)))
 
         def on_load(request: gr.Request) -> Json:
             return act({"name": "open", "pair": _number(request.query_params.get("pair"))}, _account(request))
 
         private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         desk.act(on_act, outputs=[desk], trigger_mode="multiple", **private)
-        desk.mesh(on_mesh, inputs=[model], outputs=[model], trigger_mode="always_last", **private)
         page.load(on_load, outputs=[desk], **private)
     return page
 
 
 def page_head() -> str:
-    """Elements of the page's head: styles, the icon, and what must run before everything else."""
-    links = "".join(f'<link rel="stylesheet" href="{ASSETS}/{name}">' for name in _STYLES)
-    return f"<script>{_NO_WEBGPU}</script>{links}"
+    """Elements of the page's head: its styles."""
+    return "".join(f'<link rel="stylesheet" href="{ASSETS}/{name}">' for name in _STYLES)
 
 
 def page_theme() -> Base:
@@ -101,19 +81,6 @@ def _script(call: str, name: str) -> str:
 def _sent(event: gr.EventData) -> Json:
     """What the page sent; empty where it is nothing that a page of this program sends."""
     return dict(event._data) if isinstance(event._data, dict) else {}
-
-
-def _keep_camera(viewer: gr.Model3D, mesh: Path | None) -> Any:
-    """The new file with the camera where the user has turned it.
-
-    The viewer goes back to the last camera it was told about when a file comes; it hears only of a change, so the
-    radius is told with a difference that nobody sees.
-    """
-    if mesh is None:
-        return gr.Model3D(value=None)
-    turned = viewer.camera_position or CAMERA
-    alpha, beta, radius = (start if value is None else value for value, start in zip(turned, CAMERA, strict=True))
-    return gr.Model3D(value=str(mesh), camera_position=(alpha, beta, radius * (1 + 1e-6)))
 
 
 def _account(request: gr.Request) -> Account | None:

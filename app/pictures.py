@@ -1,4 +1,4 @@
-"""Pictures and 3D files of a pair's meshes for the page: made when asked for, kept beside Gradio's own files."""
+"""Pictures and vertices of a pair's meshes for the page: made when asked for; finished pictures are kept as files."""
 
 import re
 import threading
@@ -11,9 +11,11 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from scipy.spatial import KDTree
+import torch
 
 from app.meshes import Meshes, Picture, Source, crop_box
+from app.solids import body_block, heat_block, mesh_block
+from apu.body.collide import penetration
 from apu.body.model import BodyModel, load_body
 from apu.body.regions import Regions, regions_of
 from apu.camera import crop_camera
@@ -21,8 +23,8 @@ from apu.errors import FitError, InputError
 from apu.files import load_npz
 from apu.fit import initial_params
 from apu.formats import read_image
-from apu.render import highlight, person_colours, rasterize, to_glb, view
-from apu.types import BodyParams, Contact, PairObservation, Side
+from apu.render import highlight, person_colours, rasterize, view
+from apu.types import BodyParams, Contact, PairObservation
 from review_db import PairRecord, Workspace
 
 LONGEST_PHOTO = 1600
@@ -32,7 +34,6 @@ STILL = (480, 512)
 
 _KEPT = 24
 _OF_PAIR = re.compile(r"(?:photo|guess|start|fit|job)-(\d+)")
-_SHORTEST_ROD_M = 0.01
 _LIT = 0.65
 K = TypeVar("K")
 V = TypeVar("V")
@@ -59,7 +60,7 @@ class Pictures:
         self._workspace, self._folder, self._body_file = workspace, folder, body
         self._scenes: OrderedDict[Meshes, Scene] = OrderedDict()
         self._guesses: OrderedDict[int, BodyParams] = OrderedDict()
-        self._loading, self._drawing = threading.Lock(), threading.Lock()
+        self._loading, self._posing, self._drawing = threading.Lock(), threading.Lock(), threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -103,11 +104,25 @@ class Pictures:
                 return self._draw(self._scene(meshes), picture)
         return self._keep(f"{meshes.name}-{picture}.webp", lambda: self._draw(self._scene(meshes), picture))
 
-    def glb(self, meshes: Meshes) -> Path:
-        """The meshes as a GLB file with lit contact regions and rods across open gaps; errors as `picture`."""
+    @cached_property
+    def body_solid(self) -> bytes:
+        """Faces and regions of the body for the 3D view, see `app.solids.body_block`."""
+        body, regions = self.body, self._loaded[1]
+        return body_block(body.name, body.faces, body.num_vertices, regions)
+
+    def solid(self, meshes: Meshes) -> bytes:
+        """The vertices of meshes, see `app.solids.mesh_block`; errors as `picture`."""
         self._workspace.pair(meshes.pair)
-        self._keep(f"{meshes.name}.glb", lambda: self._solid(self._scene(meshes)))
-        return self._folder / f"{meshes.name}.glb"
+        scene = self._scene(meshes)
+        return mesh_block(scene.vertices, scene.observation.camera.K)
+
+    def heat(self, meshes: Meshes) -> bytes:
+        """How deep the meshes reach into each other, see `app.solids.heat_block`; errors as `picture`."""
+        self._workspace.pair(meshes.pair)
+        vertices = torch.as_tensor(self._scene(meshes).vertices)
+        with self._drawing:
+            depth, _ = penetration(vertices, self.body.faces)
+        return heat_block(depth.cpu().numpy())
 
     def sweep(self) -> None:
         """Remove the finished pictures of pairs that were forgotten, Gradio's copies of them too."""
@@ -143,7 +158,8 @@ class Pictures:
         return _encode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
 
     def _scene(self, meshes: Meshes) -> Scene:
-        return _remember(self._scenes, meshes, lambda: self._pose(meshes))
+        with self._posing:
+            return _remember(self._scenes, meshes, lambda: self._pose(meshes))
 
     def _pose(self, meshes: Meshes) -> Scene:
         record, body = self._workspace.pair(meshes.pair), self.body
@@ -198,21 +214,6 @@ class Pictures:
         straight = np.concatenate([raster.colour[..., ::-1] / np.maximum(alpha, 1e-6), alpha], axis=-1)
         pixels = (np.clip(straight, 0, 1) * 255).astype(np.uint8)
         return _encode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, 85])
-
-    def _solid(self, scene: Scene) -> bytes:
-        rods = [rod for contact in scene.contacts if (rod := self._rod(scene, contact))]
-        return to_glb(scene.vertices, self.body.faces, colours=self._colours(scene), lines=rods)
-
-    def _rod(self, scene: Scene, contact: Contact) -> tuple[Sequence[float], Sequence[float], Side] | None:
-        """Across the gap of a contact that does not touch."""
-        a, b = (
-            scene.vertices[person][self._loaded[1].part_vertices(part)] for person, part in enumerate(contact.parts)
-        )
-        distance, nearest = map(np.asarray, KDTree(b).query(a))
-        closest = int(np.argmin(distance))
-        if distance[closest] < _SHORTEST_ROD_M:
-            return None
-        return a[closest].tolist(), b[nearest[closest]].tolist(), contact.parts[0].side
 
 
 def _remember(cache: "OrderedDict[K, V]", key: K, make: Callable[[], V]) -> V:

@@ -142,12 +142,11 @@ def job_screen(job: JobRecord | None) -> Json | None:
 
 
 def _pictures(meshes: Meshes | None, query: str = "") -> Json:
-    """Addresses of the pictures of some meshes, and how the 3D view asks for them; None where there are none."""
+    """Addresses of the pictures and the vertices of some meshes; None where there are none."""
     if meshes is None:
         return {"overlay": None, "stills": None, "solid": None}
     urls = {str(picture): f"{meshes.url}/{picture}{query}" for picture in Picture}
-    solid = {"pair": meshes.pair, "source": str(meshes.source), "number": meshes.number}
-    return {"overlay": urls.pop("overlay"), "stills": urls, "solid": solid}
+    return {"overlay": urls.pop("overlay"), "stills": urls, "solid": f"{meshes.solid}{query}"}
 
 
 def figures(fit: FitRecord | None) -> list[Json]:

@@ -18,7 +18,7 @@ from app.desk import Desk, default_curator
 from app.guard import Guard
 from app.login import Login, add_login, cookie_name
 from app.meshes import Meshes, Picture, Source
-from app.page import ASSETS, build_page, page_head, page_theme
+from app.page import ASSETS, VENDOR, build_page, page_head, page_theme
 from app.pages import Site, add_pages
 from app.pictures import Pictures
 from app.responses import Id, error, pictured
@@ -31,6 +31,7 @@ from review_db.accounts import Account, Accounts
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _SWEEP_S = 5.0
+_BINARY = "application/octet-stream"
 
 
 def create_app(
@@ -92,6 +93,7 @@ def create_app(
         app.add_middleware(Login, accounts=accounts, cookie=cookie)
     app.add_middleware(Guard, hosts=hosts, public=login)
     app.mount(f"/{ASSETS}", StaticFiles(directory=asset("app")))
+    app.mount(f"/{VENDOR}", StaticFiles(directory=asset("vendor")))
     _add_pictures(app, pictures)
     _add_progress(app, workspace, desk, supervisor)
     add_pages(app, Site(workspace=workspace, pictures=pictures, scratch=Path(scratch.name), curator=name, login=login))
@@ -102,7 +104,7 @@ def create_app(
             raise InputError("log in first")
         return desk.act(data, account)
 
-    page = build_page(f"{workspace.path.name} – review", act, desk.solid)
+    page = build_page(f"{workspace.path.name} – review", act)
     return gr.mount_gradio_app(
         app, page, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False, mcp_server=False,
         max_file_size=1, theme=page_theme(), head=page_head(),
@@ -178,13 +180,31 @@ def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
     @app.get("/mesh/{pair}/{source}/{number}/{picture}")
     def mesh(request: Request, pair: Id, source: Source, number: Id, picture: Picture, step: int = 0) -> Response:
         meshes = Meshes(pair=pair, source=source, number=number, step=step)
-        try:
-            drawn = pictures.picture(meshes, picture)
-        except InputError:
-            if source is not Source.JOB:
-                raise
-            return Response(status_code=204)  # the job has ended and its preview is gone
-        return pictured(request, drawn, "image/webp")
+        return _of_meshes(request, meshes, lambda: pictures.picture(meshes, picture), "image/webp")
+
+    @app.get("/solid/body")
+    def body(request: Request) -> Response:
+        return pictured(request, pictures.body_solid, _BINARY)
+
+    @app.get("/solid/{pair}/{source}/{number}")
+    def solid(request: Request, pair: Id, source: Source, number: Id, step: int = 0) -> Response:
+        meshes = Meshes(pair=pair, source=source, number=number, step=step)
+        return _of_meshes(request, meshes, lambda: pictures.solid(meshes), _BINARY)
+
+    @app.get("/solid/{pair}/{source}/{number}/heat")
+    def heat(request: Request, pair: Id, source: Source, number: Id, step: int = 0) -> Response:
+        meshes = Meshes(pair=pair, source=source, number=number, step=step)
+        return _of_meshes(request, meshes, lambda: pictures.heat(meshes), _BINARY)
+
+
+def _of_meshes(request: Request, meshes: Meshes, make: Callable[[], bytes], media_type: str) -> Response:
+    try:
+        made = make()
+    except InputError:
+        if meshes.source is not Source.JOB:
+            raise
+        return Response(status_code=204)  # the job has ended and its preview is gone
+    return pictured(request, made, media_type)
 
 
 def _add_progress(app: FastAPI, workspace: Workspace, desk: Desk, supervisor: Supervisor) -> None:

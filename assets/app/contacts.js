@@ -1,14 +1,17 @@
 // The answer and its contacts: what the model said, what the keypoints say, what the curator made of it.
 
-import {PERSON, button, h, personBadge, replace, sideBadge} from "./dom.js";
-import {act, change, pair, state} from "./state.js";
+import * as adder from "./adder.js";
+import * as bodymap from "./bodymap.js";
+import {button, h, personBadge, replace, sideBadge} from "./dom.js";
+import {change, pair, state} from "./state.js";
 
 export function mount(root) {
   const told = h("div", {class: "told"});
   const list = h("div", {class: "lines", role: "list", "aria-label": "Contacts"});
   const whole = h("div", {class: "whole"});
-  const adding = adder();
-  root.replaceChildren(h("section", {class: "panel contacts", "aria-label": "Contacts"}, told, list, adding.node, whole));
+  const adding = adder.mount();
+  const maps = bodymap.mount();
+  root.replaceChildren(h("section", {class: "panel contacts", "aria-label": "Contacts"}, told, list, whole, adding.node, maps.node));
   list.addEventListener("pointerover", (event) => hover(idOf(event)));
   list.addEventListener("pointerleave", () => hover(null));
   list.addEventListener("click", (event) => idOf(event) && change({selected: idOf(event)}));
@@ -19,7 +22,6 @@ export function mount(root) {
     if (!screen.pair) return;
     if (drawn?.screen !== screen) {
       replace(told, ...answer(screen.pair));
-      adding.fill(screen.parts);
       replace(whole, ...wholeSheet(screen.pair));
     }
     if (drawn?.screen !== screen || drawn.selected !== selected) {
@@ -27,7 +29,10 @@ export function mount(root) {
       list.querySelector(".chosen")?.scrollIntoView({block: "nearest"});
     }
     for (const line of list.querySelectorAll(".line")) line.classList.toggle("lit", Number(line.dataset.id) === hovered);
-    drawn = {screen, selected};
+    if (drawn?.hovered !== hovered) list.querySelector(".lit")?.scrollIntoView({block: "nearest"});
+    adding.fill(now);
+    maps.draw(now);
+    drawn = {screen, selected, hovered};
   };
 }
 
@@ -91,43 +96,6 @@ function wholeSheet({contacts, canUndo}) {
     suggestions > 0 && small("take-all", `Take all ${suggestions}`, "⇧F", "Take every suggestion"),
     small("undo", "Undo", "U", "Take back the latest change", !canUndo),
   ];
-}
-
-/** The pickers of a new contact, part and side of each person; closed until asked for. */
-function adder() {
-  const pick = (person) => {
-    const part = h("select", {"aria-label": `Part of ${PERSON[person]}`});
-    const side = h("select", {"aria-label": `Side of ${PERSON[person]}`},
-      ["left", "right", "both"].map((name) => h("option", {value: name}, name)));
-    return {part, side};
-  };
-  const people = [pick(0), pick(1)];
-  const node = h("form", {class: "adder", hidden: true, onsubmit: (event) => {
-    event.preventDefault();
-    act("add", {parts: people.map(({part, side}) => ({name: part.value, side: side.value}))});
-    node.hidden = true;
-  }},
-    people.map(({part, side}, person) => h("span", {class: "pick"}, personBadge(person), side, part)),
-    h("button", {type: "submit", class: "small primary"}, "Add contact"),
-    h("button", {type: "button", class: "small quiet", onclick: () => { node.hidden = true; }}, "Cancel"));
-  node.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") node.hidden = true;
-    if (event.key === "Enter" && event.target.tagName === "SELECT") node.requestSubmit();
-  });
-  return {
-    node,
-    fill: (parts) => {
-      if (people[0].part.options.length) return;
-      for (const {part} of people) part.append(...parts.map((name) => h("option", {value: name}, name)));
-    },
-  };
-}
-
-/** Open the pickers of a new contact. */
-export function add() {
-  const form = document.querySelector(".adder");
-  form.hidden = false;
-  form.querySelector("select").focus();
 }
 
 /** Choose the contact above or below. */

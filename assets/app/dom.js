@@ -56,3 +56,8 @@ export const personBadge = (person) => h("span", {class: `person ${PERSON[person
 /** A button with its key; `keys.js` knows the action's name. */
 export const button = (action, label, key, props = {}) =>
   h("button", {type: "button", "data-act": action, ...props}, label, key && h("kbd", {}, key));
+
+/** The title of the photograph's or the meshes' panel; where there is room for one of both only, their switch. */
+export const tabs = (own) => h("div", {class: "titles"}, [["photo", "Photograph"], ["meshes", "Meshes"]].map(([name, label]) => [
+  name === own && h("h2", {}, label),
+  button(`tab-${name}`, label, null, {class: "toggle tab", "aria-pressed": String(name === own)})]));

@@ -1,30 +1,36 @@
 // One list of actions: each has a name, keys and words; buttons and the keyboard find it here.
 
-import {add, step} from "./contacts.js";
+import {add, cancel as cancelAdding} from "./adder.js";
+import {step} from "./contacts.js";
 import {because, decide, isAsking, stopAsking} from "./decide.js";
 import {h} from "./dom.js";
 import {theme} from "./header.js";
-import {act, change, isAsked, isRunning, pair, selected, showSolid, state} from "./state.js";
+import {zoom} from "./photo.js";
+import {act, change, isAsked, isRunning, pair, selected, state} from "./state.js";
 
 const edit = (name, values = {}) => () => selected() && act(name, {contact: state.selected, ...values});
 const layer = (name) => () => change({layers: {...state.layers, [name]: !state.layers[name]}});
-const view = (name) => () => change({view: state.view === name ? "orbit" : name});
+const view = (name) => () => change({view: name, tab: "meshes"});
+const person = (index) => () => change({people: state.people.map((shown, each) => (each === index ? !shown : shown))});
+const tab = (name) => () => change({tab: name});
 
-function meshes(name) {
-  change({mesh: name});
-  showSolid();
+function compare() {
+  const on = !state.compare.on && pair().fitList.length > 1;
+  change({compare: {...state.compare, on}, layers: {...state.layers, wipe: on}});
 }
 
 const running = () => isRunning(state.live ?? pair()?.job);
 
 function fit() {
+  if (state.adding) return add();
   if (running()) return;
   change({mesh: "fit"});
   act("fit");
 }
 
 function escape() {
-  if (isAsking()) stopAsking();
+  if (state.adding) cancelAdding();
+  else if (isAsking()) stopAsking();
   else if (running() || isAsked("fit")) act("cancel");
 }
 
@@ -54,14 +60,24 @@ const ACTIONS = {
   lines: ["c", "contact lines on or off", layer("lines")],
   mesh: ["o", "meshes over the photograph", layer("mesh")],
   wipe: ["w", "before / after", layer("wipe")],
-  orbit: ["shift 1", "3D view", () => change({view: "orbit"})],
-  front: ["shift 2", "front view", view("front")],
-  side: ["shift 3", "side view", view("side")],
-  top: ["shift 4", "top view", view("top")],
+  compare: ["v", "compare two fits", compare],
+  "zoom-in": ["+", "zoom the photograph in", () => zoom(1.25)],
+  "zoom-out": ["-", "zoom out", () => zoom(0.8)],
+  "zoom-all": ["0", "the whole photograph", () => zoom(0)],
+  photo: ["shift 1", "3D from the photograph's camera", view("photo")],
+  front: ["shift 2", "from the front", view("front")],
+  side: ["shift 3", "from the side", view("side")],
+  top: ["shift 4", "from above", view("top")],
+  heat: ["h", "how deep bodies reach into each other", () => change({heat: !state.heat})],
+  "person-a": ["A", "show or hide A in 3D", person(0)],
+  "person-b": ["B", "show or hide B in 3D", person(1)],
+  tab: ["d", "photograph or meshes, on a small screen", () => change({tab: state.tab === "photo" ? "meshes" : "photo"})],
   keys: ["?", "this list", () => toggleList()],
   pages: ["p", "then R, L: review, library", null], // heard by nav.js
-  start: [null, null, () => meshes("start")],
-  fitted: [null, null, () => meshes("fit")],
+  start: [null, null, () => change({mesh: "start"})],
+  fitted: [null, null, () => change({mesh: "fit"})],
+  "tab-photo": [null, null, tab("photo")],
+  "tab-meshes": [null, null, tab("meshes")],
   theme: [null, null, () => theme.toggle()],
   "apply-mine": [null, null, (conflict) => act("settle", {conflict, apply: true})],
   "keep-theirs": [null, null, (conflict) => act("settle", {conflict, apply: false})],
@@ -71,11 +87,11 @@ const ACTIONS = {
 const GROUPS = {
   Contacts: ["up", "down", "flip", "flip-a", "flip-b", "take", "take-all", "drop", "add", "mirror-a", "mirror-b", "swap", "undo"],
   "Fit and decide": ["fit", "cancel", "accept", "reject", "flag", "next", "previous"],
-  "Look": ["points", "lines", "mesh", "wipe", "orbit", "front", "side", "top", "pages", "keys"],
+  "Look": ["points", "lines", "mesh", "wipe", "compare", "zoom-in", "zoom-out", "zoom-all", "photo", "front", "side", "top", "heat", "person-a", "person-b", "tab", "pages", "keys"],
 };
 
 const NAMES = {
-  ArrowUp: "↑", ArrowDown: "↓", F: "⇧F", Enter: "⏎", Escape: "Esc", " ": "Space", Backspace: "⌫",
+  ArrowUp: "↑", ArrowDown: "↓", F: "⇧F", A: "⇧A", B: "⇧B", Enter: "⏎", Escape: "Esc", " ": "Space", Backspace: "⌫",
   "shift 1": "⇧1", "shift 2": "⇧2", "shift 3": "⇧3", "shift 4": "⇧4", "m a": "M A", "m b": "M B",
 };
 

@@ -10,7 +10,7 @@ import * as photo from "./photo.js";
 import {connect, subscribe} from "./state.js";
 
 const PANELS = {
-  photo: photo.mount, "meshes-head": meshes.mountHead, stills: meshes.mountStills,
+  photo: photo.mount, meshes: meshes.mount,
   contacts: contacts.mount, fit: fit.mount, decide: decide.mount,
 };
 

@@ -1,43 +1,233 @@
-// Around the 3D viewer: which meshes it shows, and the same meshes from the front, the side and above.
+// The 3D view and what lies over its canvas: gaps in centimetres, cameras, the two sides of a comparison. Without WebGL
+// pictures from the server stand in.
 
-import {button, h, personBadge, replace, sideBadge} from "./dom.js";
+import {choosePart} from "./adder.js";
+import {PERSON, button, h, personBadge, replace, s, tabs} from "./dom.js";
 import {show} from "./picture.js";
+import {change, compared, lit, pair, shown, state, versions} from "./state.js";
 
-const STILLS = [["front", "Front", "⇧2"], ["side", "Side", "⇧3"], ["top", "Top", "⇧4"]];
+const LOOKS = [["photo", "Photo", "⇧1"], ["front", "Front", "⇧2"], ["side", "Side", "⇧3"], ["top", "Top", "⇧4"]];
+const TOUCHING = 0.005; // metres: nearer parts need no line
+const CLICK = 5; // pixels that a click may move
+const FLAT = "This browser shows no 3D (WebGL is off), so these are still pictures from the server.";
+const WORDS = "Both people in 3D. Arrow keys turn the view, with Shift they move it; plus and minus zoom.";
 
-export function mountHead(root) {
+export function mount(root) {
   const head = h("div", {class: "head"});
-  root.replaceChildren(h("section", {class: "panel meshes-head", "aria-label": "Meshes"}, head));
-  return ({screen: {pair}, mesh, live}) => {
-    const shown = pair?.fit.overlay ? mesh : "start";
-    const choice = (name, label) => button(name, label, null, {class: "toggle", "aria-pressed": String((name === "start") === (shown === "start")), disabled: name === "fitted" && !pair?.fit.overlay});
-    replace(head, h("h2", {}, "Meshes"), pair?.start.overlay && h("div", {class: "tools"},
-      h("span", {class: "legend muted"}, personBadge(0), personBadge(1), sideBadge("left"), sideBadge("right"), "contact"),
-      live?.overlay ? h("span", {class: "muted"}, "fitting …") : [choice("start", "Start"), choice("fitted", "Fit")]));
+  const choose = ["left", "right"].map((side) => picker(side));
+  const captions = h("div", {class: "compared", hidden: true}, choose.map(({node}) => node));
+  const canvas = h("canvas", {class: "scene", "aria-hidden": "true"});
+  const marks = [0, 1].map(() => s("svg", {class: "gaps", "aria-hidden": "true"}));
+  const views = marks.map((mark) => h("div", {class: "half"}, mark));
+  const large = h("div", {class: "large", tabindex: 0, role: "application", "aria-label": WORDS}, views);
+  const tip = h("div", {class: "tip"});
+  const strip = h("div", {class: "strip"}, LOOKS.map(([look, label, key]) =>
+    h("button", {type: "button", class: "still", "data-act": look, title: look === "photo" ? "The photograph's own view" : `Look from the ${look}`}, h("div", {class: "small-view"}, h("img", {alt: "", hidden: true})),
+      h("span", {class: "caption"}, label, h("kbd", {}, key)))));
+  const sentence = h("p", {class: "sentence", role: "status"});
+  const box = h("div", {class: "stage"}, canvas, large, tip, strip, sentence);
+  root.replaceChildren(h("section", {class: "panel meshes", "aria-label": "Meshes"}, head, captions, box));
+
+  const say = (words) => {
+    replace(sentence, words);
+    sentence.hidden = !words;
+  };
+  let width = 0;
+  new ResizeObserver(() => {
+    if (!width && box.clientWidth) change({});
+    width = box.clientWidth;
+  }).observe(box);
+  let stage = null;
+  let flat = false; // no WebGL
+  const drawn = (ms) => {
+    canvas.dataset.ms = ms.toFixed(1);
+    canvas.dataset.solid = stage.couples.map(({url, group}) => (group.visible ? url : "")).join(" ");
+    canvas.dataset.eye = stage.eye.current.position.toArray().map((value) => value.toFixed(3)).join(" ");
+    marks.forEach((mark, index) => gaps(mark, stage, index));
+  };
+  const begin = async () => {
+    begin.asked = true;
+    const {Stage} = await open(canvas);
+    flat = !Stage;
+    if (Stage) {
+      stage = new Stage({canvas, views, stills: [...strip.children].map((node) => node.firstChild), left: () => change({view: "free"}), drawn});
+      point(large, stage, tip);
+    }
+    change({});
+  };
+
+  return (now) => {
+    const {screen: {pair: current}, compare, view, heat, people} = now;
+    document.body.dataset.tab = now.tab;
+    root.firstChild.hidden = !current;
+    if (!current) return;
+    if (!begin.asked && box.clientWidth) begin();
+    const both = compare.on && !flat ? compared(now) : null;
+    const wanted = both ?? [shown(now)];
+    const some = Boolean(wanted[0]?.solid);
+    replace(head, ...tools(now, some));
+    captions.hidden = !both;
+    choose.forEach((side, index) => side.fill(current, both?.[index]));
+    views[1].hidden = !both;
+    strip.hidden = !some;
+    strip.classList.toggle("slim", Boolean(both));
+    large.hidden = !some || flat;
+    box.classList.toggle("flat", flat);
+    for (const node of strip.children) {
+      node.setAttribute("aria-pressed", String(view === node.dataset.act));
+      show(node.querySelector("img"), flat ? wanted[0]?.stills?.[node.dataset.act] : null);
+      node.hidden = flat && node.dataset.act === "photo";
+    }
+    say(current.noMesh || (flat && FLAT));
+    if (!stage || !box.clientWidth) return; // the photograph has the place of both on a small screen
+    stage.eye.take(view);
+    stage.show(current, wanted.map((each) => each?.solid).filter(Boolean), heat).then((found) => {
+      paint(stage, state);
+      if (found.includes(false) && some && state.screen.pair === current) say("These meshes cannot be shown; fit again.");
+    });
+    paint(stage, now);
+    marks.forEach((mark, index) => gaps(mark, stage, index));
   };
 }
 
-export function mountStills(root) {
-  const strip = h("div", {class: "stills"});
-  const large = h("button", {type: "button", class: "large", "data-act": "orbit", title: "Back to the 3D view"}, h("img", {alt: "The meshes, larger"}), h("span", {class: "caption"}));
-  const empty = h("p", {class: "sentence"});
-  root.replaceChildren(h("section", {class: "panel stills-panel", "aria-label": "Still views"}, large, empty, strip));
-  for (const [view, label, key] of STILLS)
-    strip.append(h("button", {type: "button", class: "still", "data-act": view, "data-view": view, title: `${label} view, larger`},
-      h("img", {alt: `The meshes from the ${view}`}), h("span", {class: "caption"}, label, h("kbd", {}, key))));
-  return ({screen: {pair}, mesh, live, view}) => {
-    const still = (mesh === "start" ? null : pair?.fit.stills) ?? pair?.start.stills ?? {};
-    for (const node of strip.children) {
-      show(node.querySelector("img"), still[node.dataset.view]);
-      node.setAttribute("aria-pressed", String(view === node.dataset.view));
-    }
-    // The 3D viewer and the strip keep their last meshes while a fit runs; it is watched in the large view.
-    const shown = live?.stills ? live.stills[view === "orbit" ? "side" : view] : still[view];
-    large.hidden = !shown;
-    show(large.querySelector("img"), shown);
-    replace(large.querySelector(".caption"), ...(live?.stills ? ["the fit as it runs"] : ["back to 3D", h("kbd", {}, "⇧1")]));
-    strip.hidden = !still.front;
-    empty.hidden = Boolean(still.front);
-    replace(empty, pair?.noMesh ?? "");
+/** The module that draws, if this browser has WebGL. */
+async function open(canvas) {
+  const context = document.createElement("canvas").getContext("webgl2");
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return context && canvas ? import("./scene.js") : {};
+}
+
+function tools({mesh, live, heat, people, compare, screen: {pair: now}}, some) {
+  const title = tabs("meshes");
+  if (!some) return [title];
+  const toggle = (name, label, key, on, props) => button(name, label, key, {class: "toggle", "aria-pressed": String(on), ...props});
+  const start = mesh === "start" || !now.fit.overlay;
+  return [title, h("div", {class: "tools"},
+    [0, 1].map((person) => h("button", {type: "button", class: "toggle who", "data-act": `person-${"ab"[person]}`,
+      "aria-pressed": String(people[person]), title: `Show ${PERSON[person]} (⇧${PERSON[person]})`, "aria-label": `Show person ${PERSON[person]}`}, personBadge(person))),
+    toggle("heat", "Inside", "H", heat, {title: "Where one body reaches into the other, and how deep"}),
+    live?.overlay ? h("span", {class: "muted running"}, "fitting …") : compare.on ? null
+      : [toggle("start", "Start", null, start), toggle("fitted", "Fit", null, !start, {disabled: !now.fit.overlay})],
+    toggle("compare", "Compare", "V", compare.on, {disabled: now.fitList.length < 2, title: "Two fits side by side"}))];
+}
+
+/** One side of a comparison: which meshes, and their figures. */
+function picker(side) {
+  const list = h("select", {"aria-label": `Meshes at the ${side}`, onchange: () =>
+    change({compare: {...state.compare, [side]: Number(list.value)}, layers: {...state.layers, wipe: true}})});
+  const words = h("span", {class: "muted words"});
+  const figures = h("div", {class: "small-figures"});
+  let filled = null;
+  return {
+    node: h("div", {class: "side-of"}, list, words, figures),
+    fill(now, chosen) {
+      if (!chosen) return;
+      if (filled !== now) {
+        list.replaceChildren(...versions(now).map(({id, name}) => h("option", {value: id}, name)));
+        filled = now;
+      }
+      list.value = chosen.id;
+      list.disabled = !chosen.figures.length;
+      replace(words, chosen.words);
+      words.title = chosen.words;
+      replace(figures, ...chosen.figures.map(({label, person, text, unit, band, help}) =>
+        h("span", {class: `figure ${band?.split(" ")[0] ?? ""}`, title: `${label}: ${band ?? "none"}. ${help}`},
+          person === null ? label.split(" ").at(-1) : personBadge(person), h("strong", {}, text, unit && ` ${unit}`))));
+    },
   };
 }
+
+/** What to colour, the lit contact last. */
+function paint(stage, now) {
+  const {screen: {pair: current}, adding, pointed, heat, people} = now;
+  const bright = lit(now);
+  const lines = current.contacts.filter((line) => !line.dropped);
+  const strength = bright !== null || adding ? "dim" : "plain";
+  const parts = heat ? [] : [
+    ...lines.filter(({id}) => id !== bright).map((line) => ({parts: line.parts, strength})),
+    ...lines.filter(({id}) => id === bright).map((line) => ({parts: line.parts, strength: "lit"})),
+    pointed && {parts: [0, 1].map((person) => (person === pointed.person ? {name: pointed.name, side: pointed.side} : null)), strength: "plain"},
+    adding && {parts: adding, strength: "lit"},
+  ].filter(Boolean);
+  stage.paint(parts, people);
+}
+
+/** The gaps of the contacts in a large view. */
+function gaps(svg, stage, index) {
+  const couple = stage.couples[index];
+  if (!state.screen?.pair || !couple?.group.visible || !state.people.every(Boolean)) return replace(svg);
+  const bright = lit(state);
+  const lines = state.screen.pair.contacts.filter((line) => !line.dropped).map(({id, parts}) => ({id, parts, lit: id === bright}));
+  if (state.adding?.every(Boolean)) lines.push({id: null, parts: state.adding, lit: true});
+  const dim = lines.some((line) => line.lit) || state.adding;
+  const labels = [];
+  const drawn = lines.sort((a, b) => b.lit - a.lit).map((line) => {
+    const gap = couple.gap(line.parts);
+    const ends = gap?.ends.map((end) => stage.project(index, end));
+    if (!ends?.every(Boolean) || (gap.distance < TOUCHING && !line.lit)) return null;
+    const middle = [0, 1].map((axis) => (ends[0][axis] + ends[1][axis]) / 2);
+    const clear = labels.every(([x, y]) => Math.abs(x - middle[0]) > 48 || Math.abs(y - middle[1]) > 14);
+    if (clear) labels.push(middle);
+    return mark(line, ends, middle, clear && `${(100 * gap.distance).toFixed(1)} cm`, dim && !line.lit);
+  });
+  replace(svg, ...drawn.reverse());
+}
+
+function mark({id, parts, lit: bright}, ends, middle, label, dim) {
+  const half = (person) => s("line", {class: `half-gap ${parts[person].side}`, x1: ends[person][0], y1: ends[person][1], x2: middle[0], y2: middle[1]});
+  return s("g", {class: `gap ${bright ? "lit" : ""} ${dim ? "dim" : ""}`, "data-gap": id},
+    s("line", {class: "casing", x1: ends[0][0], y1: ends[0][1], x2: ends[1][0], y2: ends[1][1]}), half(0), half(1),
+    ends.map(([x, y], person) => person === 0 ? s("circle", {class: `end ${parts[0].side}`, cx: x, cy: y, r: 3.5})
+      : s("rect", {class: `end ${parts[1].side}`, x: x - 3.2, y: y - 3.2, width: 6.4, height: 6.4})),
+    label && s("text", {x: middle[0], y: middle[1] - 8, "text-anchor": "middle"}, label));
+}
+
+/** Pointing at a part lights its contact up or names it; a click chooses its contact or takes it for a new one. */
+function point(large, stage, tip) {
+  let down = null;
+  let last = null;
+  const look = () => {
+    const event = last;
+    last = null;
+    if (!event) return;
+    const found = stage.pick(event.clientX, event.clientY);
+    const contact = found && contactAt(found);
+    const part = found?.parts[0];
+    replace(tip, part ? `${PERSON[found.person]}'s ${part.side === "both" ? "" : `${part.side} `}${part.name}` : "");
+    large.classList.toggle("over", Boolean(found));
+    hover(contact?.id ?? null, part ? {person: found.person, ...part} : null);
+  };
+  large.addEventListener("pointermove", (event) => {
+    if (event.buttons || event.pointerType === "touch") return;
+    if (!last) requestAnimationFrame(look);
+    last = event;
+  });
+  large.addEventListener("pointerleave", () => {
+    last = null;
+    replace(tip);
+    hover(null, null);
+  });
+  large.addEventListener("pointerdown", (event) => { down = event.isPrimary ? [event.clientX, event.clientY] : null; });
+  large.addEventListener("pointerup", (event) => {
+    const still = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < CLICK;
+    down = null;
+    const found = still && event.button === 0 && stage.pick(event.clientX, event.clientY);
+    if (!found) return;
+    const contact = !state.adding && contactAt(found);
+    if (contact) change({selected: contact.id});
+    else choosePart(found.person, found.parts);
+  });
+}
+
+function hover(contact, pointed) {
+  const same = JSON.stringify(pointed) === JSON.stringify(state.pointed);
+  if (contact !== state.hovered || !same) change({hovered: contact, pointed});
+}
+
+/** The contact, the chosen one first, that one of these parts of a person is in. */
+function contactAt({person, parts}) {
+  const fits = ({name, side}) => parts.some((part) => part.name === name && (side === "both" || part.side === "both" || part.side === side));
+  const lines = (pair()?.contacts ?? []).filter((line) => !line.dropped && fits(line.parts[person]));
+  return lines.find(({id}) => id === state.selected) ?? lines[0] ?? null;
+}
+

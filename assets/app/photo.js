@@ -1,8 +1,8 @@
 // The photograph: both people's keypoints, the contacts as lines between parts, the meshes over it.
 
-import {LETTER, PERSON, button, h, replace, s} from "./dom.js";
+import {LETTER, PERSON, button, h, replace, s, tabs} from "./dom.js";
 import {show} from "./picture.js";
-import {change, state} from "./state.js";
+import {change, compared, lit, shown as current, state} from "./state.js";
 
 const MIN_CONFIDENCE = 0.1;
 const SOLID_CONFIDENCE = 0.5;
@@ -11,6 +11,7 @@ const HEAD = new Set(["nose", "left eye", "right eye", "left ear", "right ear"])
 /** Zoom and pan as an SVG viewBox in pixels of the photograph. */
 let view = null;
 let wipe = 0.5;
+let redraw = () => {};
 
 export function mount(root) {
   const toggle = (name, label, key) => button(name, label, key, {class: "toggle"});
@@ -27,10 +28,10 @@ export function mount(root) {
   const after = s("image", {class: "mesh", preserveAspectRatio: "none", "clip-path": "url(#apu-after)"});
   const clips = s("defs");
   const marks = s("g");
-  const plot = s("svg", {class: "plot", role: "img"}, photograph, clips, before, after, marks);
+  const plot = s("svg", {class: "plot", role: "img", tabindex: 0}, photograph, clips, before, after, marks);
   const foot = h("div", {class: "foot"});
   root.replaceChildren(h("section", {class: "panel photo", "aria-label": "Photograph"},
-    h("div", {class: "head"}, h("h2", {}, "Photograph"), tools), h("div", {class: "canvas"}, plot, empty), foot));
+    h("div", {class: "head"}, tabs("photo"), tools), h("div", {class: "canvas"}, plot, empty), foot));
 
   let shown = null;
   const draw = () => {
@@ -42,18 +43,20 @@ export function mount(root) {
     for (const image of [photograph, before, after])
       for (const name of ["x", "y", "width", "height"]) image.setAttribute(name, pair.crop[name]);
     show(photograph, pair.crop.url);
-    show(before, state.layers.wipe ? pair.start.overlay : null);
-    show(after, state.layers.mesh || state.layers.wipe ? current(state) : null);
+    const both = state.layers.wipe ? compared(state) : null;
+    show(before, both && both[0].overlay);
+    show(after, both ? both[1].overlay : state.layers.mesh ? current(state)?.overlay : null);
     for (const image of [before, after]) image.setAttribute("opacity", state.layers.opacity);
-    clips.replaceChildren(...halves(pair.crop, state.layers.wipe ? wipe : 0));
+    clips.replaceChildren(...halves(pair.crop, both ? wipe : 0));
     replace(marks,
       state.layers.points && pair.people.map((person, index) => skeleton(person, index, unit)),
       state.layers.lines && contacts(state, unit),
       pair.people.map((person, index) => name(person, index, unit)),
-      state.layers.wipe && handle(pair.crop, unit));
+      both && handle(pair.crop, unit, both.map((each) => each.name)));
   };
+  redraw = draw;
   new ResizeObserver(draw).observe(plot);
-  navigate(plot, draw);
+  navigate(plot);
   pointAtContacts(marks);
   return (now) => {
     const {pair} = now.screen;
@@ -70,25 +73,19 @@ export function mount(root) {
   };
 }
 
-/** The meshes to show: of the running fit while one runs, else what is chosen, else the start. */
-function current({screen: {pair}, live, mesh, layers}) {
-  if (live?.overlay) return live.overlay;
-  return (mesh === "start" && !layers.wipe ? null : pair.fit.overlay) ?? pair.start.overlay;
-}
-
 function halves({x, y, width, height}, share) {
   const clip = (id, left, size) => s("clipPath", {id}, s("rect", {x: left, y, width: size, height}));
   return [clip("apu-before", x, share * width), clip("apu-after", x + share * width, (1 - share) * width)];
 }
 
-function handle(crop, unit) {
+function handle(crop, unit, names) {
   const x = crop.x + wipe * crop.width;
   const word = (text, anchor, dx) => s("text", {x: x + dx * unit, y: crop.y + crop.height - 10 * unit, "text-anchor": anchor, "font-size": 12 * unit}, text);
   return s("g", {class: "wipe"},
     s("line", {x1: x, x2: x, y1: crop.y, y2: crop.y + crop.height}),
     s("circle", {cx: x, cy: crop.y + crop.height / 2, r: 7 * unit}),
     s("rect", {"data-wipe": "", x: x - 8 * unit, width: 16 * unit, y: crop.y, height: crop.height, fill: "transparent"}),
-    word("start", "end", -8), word("fit", "start", 8));
+    word(names[0], "end", -8), word(names[1], "start", 8));
 }
 
 function skeleton({points, bones}, person, unit) {
@@ -109,18 +106,42 @@ function marker({x, y, c, side, small, name: label}, person, unit) {
     : s("rect", {...props, x: x - 0.9 * r, y: y - 0.9 * r, width: 1.8 * r, height: 1.8 * r}, title || "");
 }
 
-function contacts({screen: {pair}, hovered, selected}, unit) {
+function contacts(now, unit) {
+  const {pair} = now.screen;
   const drawn = pair.contacts.filter((line) => !line.dropped);
-  const lit = [hovered, selected].find((id) => drawn.some((line) => line.id === id)) ?? null;
+  const bright = lit(now);
+  const ends = apart(drawn, 17 * unit);
   return drawn.map((line) => {
-    const group = s("g", {"data-id": line.id, class: `contact ${lit === line.id ? "lit" : lit !== null ? "dim" : ""}`});
-    const [a, b] = line.ends;
-    if (lit === line.id) group.append(...line.places.flatMap((polylines, person) => polylines.map((polyline) =>
+    const dim = bright !== null || now.adding;
+    const group = s("g", {"data-id": line.id, class: `contact ${bright === line.id ? "lit" : dim ? "dim" : ""}`}, s("title", {}, hint(line)));
+    const [a, b] = ends.get(line.id);
+    if (bright === line.id) group.append(...line.places.flatMap((polylines, person) => polylines.map((polyline) =>
       s("polyline", {class: `place ${line.parts[person].side}`, points: polyline.flat().join(" "), "stroke-width": 16 * unit}))));
     group.append(...link(line, a, b, pair.id));
     group.append(...[a, b].map((end, person) => badge(end, person, line.parts[person], line.seen[person], unit)));
     return group;
   });
+}
+
+/** Where the ends of contacts are drawn: hidden parts are guesses, and those that fall on another end step aside. */
+function apart(lines, step) {
+  const taken = lines.flatMap(({ends, seen}) => ends.filter((_, person) => seen[person]));
+  const free = ([x, y]) => taken.every((other) => Math.hypot(other[0] - x, other[1] - y) >= step * 0.95);
+  return new Map(lines.map(({id, ends, seen}) => [id, ends.map((end, person) => {
+    if (seen[person]) return end;
+    let place = end;
+    for (let turn = 0; turn < 18 && !free(place); turn++) {
+      const [angle, far] = [(turn % 6) * (Math.PI / 3) + person * Math.PI, step * (1 + Math.floor(turn / 6))];
+      place = [end[0] + far * Math.cos(angle), end[1] + far * Math.sin(angle)];
+    }
+    taken.push(place);
+    return place;
+  })]));
+}
+
+function hint({words, parts, seen}) {
+  const hidden = [0, 1].filter((person) => !seen[person]).map((person) => `${PERSON[person]}'s ${parts[person].name} is hidden, its place a guess`);
+  return [words, ...hidden].join("; ");
 }
 
 /** A line that changes from one person's side colour to the other's; dashed where an end is a guess. */
@@ -161,38 +182,72 @@ function pointAtContacts(marks) {
   marks.addEventListener("click", (event) => id(event) && change({selected: id(event)}));
 }
 
-/** Wheel zooms about the pointer, dragging pans or moves the wipe, a double click shows everything again. */
-function navigate(plot, redraw) {
-  const at = (event) => new DOMPoint(event.clientX, event.clientY).matrixTransform(plot.getScreenCTM().inverse());
-  let dragged = null;
+/** Wheel or two fingers zoom, dragging pans or moves the wipe, a double click shows everything again. */
+function navigate(plot) {
+  const at = ([x, y]) => new DOMPoint(x, y).matrixTransform(plot.getScreenCTM().inverse());
+  const pointers = new Map(); // id -> place on the page
+  let wiping = false;
+  let moved = false;
+  const middle = () => [0, 1].map((axis) => [...pointers.values()].reduce((sum, place) => sum + place[axis], 0) / pointers.size);
+  const spread = () => {
+    const [a, b] = pointers.values();
+    return b ? Math.hypot(a[0] - b[0], a[1] - b[1]) : 1;
+  };
   plot.addEventListener("wheel", (event) => {
     if (!state.screen?.pair) return;
     event.preventDefault();
-    const {crop} = state.screen.pair;
-    const point = at(event);
-    const width = Math.min(crop.width, Math.max(crop.width / 12, view.width * 1.0015 ** event.deltaY));
-    const scale = width / view.width;
-    view = inside({x: point.x - (point.x - view.x) * scale, y: point.y - (point.y - view.y) * scale, width, height: view.height * scale}, crop);
-    redraw();
+    scale(1.0015 ** -event.deltaY, at([event.clientX, event.clientY]));
   }, {passive: false});
   plot.addEventListener("pointerdown", (event) => {
-    dragged = {wipe: event.target.hasAttribute("data-wipe"), from: at(event), moved: false};
+    if (!pointers.size) [wiping, moved] = [event.target.hasAttribute("data-wipe"), false];
+    pointers.set(event.pointerId, [event.clientX, event.clientY]);
   });
   plot.addEventListener("pointermove", (event) => {
-    if (!dragged || !event.buttons || !state.screen?.pair) return;
-    if (!dragged.moved) plot.setPointerCapture(event.pointerId);
-    dragged.moved = true;
+    if (!pointers.has(event.pointerId) || !state.screen?.pair) return;
+    if (!moved) plot.setPointerCapture(event.pointerId);
+    moved = true;
+    const [from, before] = [at(middle()), spread()];
+    pointers.set(event.pointerId, [event.clientX, event.clientY]);
+    const to = at(middle());
     const {crop} = state.screen.pair;
-    const to = at(event);
-    if (dragged.wipe) wipe = Math.min(1, Math.max(0, (to.x - crop.x) / crop.width));
-    else view = inside({...view, x: view.x + dragged.from.x - to.x, y: view.y + dragged.from.y - to.y}, crop);
+    if (wiping) wipe = Math.min(1, Math.max(0, (to.x - crop.x) / crop.width));
+    else {
+      view = inside({...view, x: view.x + from.x - to.x, y: view.y + from.y - to.y}, crop);
+      if (pointers.size === 2) scale(spread() / before, from);
+    }
     redraw();
   });
-  plot.addEventListener("pointerup", () => { dragged = null; });
-  plot.addEventListener("dblclick", () => {
-    if (state.screen?.pair) view = {...state.screen.pair.crop};
+  for (const end of ["pointerup", "pointercancel"]) plot.addEventListener(end, (event) => {
+    pointers.delete(event.pointerId);
+    if (event.type === "pointerup") plot.blur(); // the arrow keys choose contacts again
+  });
+  plot.addEventListener("dblclick", () => zoom(0));
+  plot.addEventListener("keydown", (event) => {
+    const [x, y] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key] ?? [0, 0];
+    const crop = state.screen?.pair?.crop;
+    if ((!x && !y) || !crop || view.width >= crop.width) return;
+    event.preventDefault();
+    event.stopPropagation();
+    view = inside({...view, x: view.x + x * view.width * 0.1, y: view.y + y * view.height * 0.1}, crop);
     redraw();
   });
+}
+
+/** Zoom in by a factor about a place of the photograph that stays where it is. */
+function scale(factor, about) {
+  const {crop} = state.screen.pair;
+  const width = Math.min(crop.width, Math.max(crop.width / 12, view.width / factor));
+  const ratio = width / view.width;
+  view = inside({x: about.x - (about.x - view.x) * ratio, y: about.y - (about.y - view.y) * ratio, width, height: view.height * ratio}, crop);
+  redraw();
+}
+
+/** Zoom in by a factor about the middle; 0: show everything again. */
+export function zoom(factor) {
+  if (!state.screen?.pair) return;
+  if (factor) return scale(factor, {x: view.x + view.width / 2, y: view.y + view.height / 2});
+  view = {...state.screen.pair.crop};
+  redraw();
 }
 
 function inside({x, y, width, height}, crop) {

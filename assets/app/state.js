@@ -2,9 +2,8 @@
 
 const listeners = new Set();
 const waiting = [];
-let tell = null; // {act, mesh}: the events of the component that talks to the server
+let tell = null; // {act}: the events of the component that talks to the server
 let sent = null; // {name, timer}: the request that the server has not answered yet
-let solid = ""; // the meshes that the 3D viewer was last given
 
 export const state = {
   screen: null,
@@ -12,8 +11,14 @@ export const state = {
   selected: null, // contact id
   hovered: null,
   saving: false,
+  pointed: null, // {person, name, side}: a body part under the pointer
+  adding: null, // the parts of a contact that is being added: [part of A, part of B], either may be null
   mesh: "fit", // or "start"
-  view: "orbit", // or "front", "side", "top"
+  view: "free", // or "photo", "front", "side", "top"
+  people: [true, true], // shown in 3D
+  heat: false, // penetration in 3D
+  compare: {on: false, left: null, right: null}, // ids of `fitList`; null: the start and the current fit
+  tab: "photo", // or "meshes": what a small screen shows
   layers: {points: true, lines: true, mesh: true, wipe: false, opacity: 0.6},
   keys: localStorage.getItem("apu.keys") !== "off",
 };
@@ -51,9 +56,9 @@ export function connect(props, watch, events) {
       saving: waiting.length > 0,
       live: moved || !isRunning(screen.pair?.job) ? null : state.live,
       selected: kept && !moved ? state.selected : doubtful(screen.pair?.contacts ?? []),
+      ...(moved && {adding: null, pointed: null, hovered: null, compare: {...state.compare, left: null, right: null}}),
     });
     remember(screen);
-    showSolid();
     flush();
   };
   watch("value", receive);
@@ -63,14 +68,29 @@ export function connect(props, watch, events) {
 /** Whether a fit job waits or runs. */
 export const isRunning = (job) => ["queued", "running"].includes(job?.state);
 
-/** Give the 3D viewer the chosen meshes, start or fit, if it shows others. */
-export function showSolid() {
-  const now = pair();
-  const wanted = (state.mesh === "start" ? null : now?.fit.solid) ?? now?.start.solid ?? {};
-  const name = JSON.stringify(wanted);
-  if (name === solid) return;
-  solid = name;
-  tell.mesh(wanted);
+/** The contact that is lit up everywhere, the one under the pointer or else the chosen one; null: none. */
+export function lit({screen, hovered, selected, adding}) {
+  const lines = adding ? [] : screen.pair?.contacts.filter((line) => !line.dropped) ?? [];
+  return [hovered, selected].find((id) => lines.some((line) => line.id === id)) ?? null;
+}
+
+/** Start and fits of a pair by name, oldest first. */
+export const versions = (now) => (now?.fitList ?? []).map((each, index, all) =>
+  ({...each, name: !each.number ? "Start" : `Fit ${each.number}${index === all.length - 1 ? " · current" : ""}`}));
+
+/** The two that a comparison shows; a running fit stands at the right. */
+export function compared({screen: {pair: now}, live, compare}) {
+  const all = versions(now);
+  if (!all.length) return null;
+  const find = (id, other) => all.find((each) => each.id === id) ?? other;
+  const [left, right] = [find(compare.left, all[0]), find(compare.right, all.at(-1))];
+  return [left, live?.overlay ? {...right, ...live, id: right.id, name: "As the fit runs", words: live.sentence, figures: []} : right];
+}
+
+/** What is shown where nothing is compared: the running fit, else what is chosen, else the start. */
+export function shown({screen: {pair: now}, live, mesh}) {
+  if (live?.overlay) return live;
+  return mesh !== "start" && now?.fit.overlay ? now.fit : now?.start;
 }
 
 /** The contact to begin with: the first that the denoiser doubts, else the first. */

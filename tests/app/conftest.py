@@ -120,8 +120,7 @@ def result(gaps: tuple[float, float]) -> FitResult:
 def make_workspace(body: BodyModel, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes a workspace of as many simulated pairs as asked for; all but the last `silent` ones have an answer.
 
-    Pairs without `meshes` have neither a first guess nor keypoints to make one: their page needs no 3D viewer, which
-    takes seconds to start without a GPU.
+    Pairs without `meshes` have neither a first guess nor keypoints to make one.
     """
     folder = tmp_path_factory.mktemp("pictures")
     picture = render(body.forward(standing()).vertices, body.faces, CAMERA)
@@ -198,10 +197,6 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-_REPLACED = "New model is being loaded before previous model finished loading"
-"""What Gradio's Model3D throws when a quick fit's meshes come while the start's still load; the new ones are shown."""
-
-
 @pytest.fixture
 def visit(chromium: Browser, serve: Callable[..., str]) -> Iterator[Callable[..., Page]]:
     """Opens pages; at the end none may have said an error on its console or asked anyone but its server.
@@ -216,7 +211,7 @@ def visit(chromium: Browser, serve: Callable[..., str]) -> Iterator[Callable[...
         page = context.new_page()
         server = "/".join(url.split("/")[:3])
         page.on("console", lambda message: message.type == "error" and trouble.append(message.text))
-        page.on("pageerror", lambda error: _REPLACED not in str(error) and trouble.append(str(error)))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: _outside(request.url, server) and trouble.append(request.url))
         page.goto(url)

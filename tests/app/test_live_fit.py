@@ -28,7 +28,7 @@ def test_a_running_fit_is_seen_survives_a_reload_and_can_be_cancelled(
     path = make_workspace(1)
     url = serve(path, worker=False)
     with Workspace.open(path) as workspace:
-        page = visit(f"{url}/?pair=1")
+        page = visit(f"{url}/?pair=1", width=1440, height=900)
         said = page.locator(".fit .words [role=status]")
         page.get_by_role("button", name="Fit ⏎").click()
         expect(said).to_have_text("Waiting for the fit worker.")
@@ -40,7 +40,7 @@ def test_a_running_fit_is_seen_survives_a_reload_and_can_be_cancelled(
         expect(said).to_have_text("Stage 1, step 1.")
         assert beat(workspace, job, 3)
         expect(page.locator("image.mesh[href*='job/1/overlay?step=3']")).to_have_count(1)
-        expect(page.locator(".large img[src*='job/1/side?step=3']")).to_be_visible()
+        expect(page.locator("canvas[data-solid='solid/1/job/1?step=3']")).to_have_count(1)
         expect(page.locator(".curve")).to_have_count(2)
 
         page.reload()

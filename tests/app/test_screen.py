@@ -73,7 +73,7 @@ def test_every_fit_can_be_compared_with_the_start_and_the_others(make_workspace:
     start, first, last = pair_screen(record, job=None, worker="", no_mesh="", terms={})["fitList"]
     assert [entry["number"] for entry in (start, first, last)] == [0, 1, 2]
     assert [entry["id"] for entry in (first, last)] == [fit.id for fit in record.fits]
-    assert start["solid"]["source"] == "start"
+    assert start["solid"] == f"solid/1/start/{record.fits[-1].id}"
     assert last["overlay"] == f"mesh/1/fit/{record.fits[-1].id}/overlay"
     assert [entry["figures"][2]["text"] for entry in (start, first, last)] == ["–", "2.0", "5.0"]
     assert first["words"].startswith("2 contacts")

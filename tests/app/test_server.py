@@ -37,10 +37,13 @@ def test_the_page_and_its_pictures_come_by_id_alone(client: TestClient) -> None:
     for picture in ("overlay", "front", "side", "top"):
         got = client.get(f"/mesh/1/guess/1/{picture}")
         assert (got.status_code, got.headers["content-type"]) == (200, "image/webp")
+    for solid in ("body", "1/guess/0", "1/guess/0/heat"):
+        got = client.get(f"/solid/{solid}")
+        assert (got.status_code, got.headers["content-type"]) == (200, "application/octet-stream")
     assert client.get("/live/1").json()["job"] is None
 
 
-@pytest.mark.parametrize("address", ["/image/1", "/mesh/1/guess/1/front"])
+@pytest.mark.parametrize("address", ["/image/1", "/mesh/1/guess/1/front", "/solid/body", "/solid/1/guess/0"])
 def test_a_kept_picture_is_used_again_only_where_it_is_this_workspaces(client: TestClient, address: str) -> None:
     fresh = client.get(address)
     assert fresh.headers["cache-control"] == "private, no-cache"
@@ -53,7 +56,8 @@ def test_a_kept_picture_is_used_again_only_where_it_is_this_workspaces(client: T
 @pytest.mark.parametrize(
     "address",
     ["/image/0", "/image/99", "/image/-1", "/image/1.5", "/image/..%2f..%2freview.db", "/image/../../etc/passwd",
-     "/mesh/1/fit/1/overlay", "/mesh/99/guess/0/front", "/mesh/1/guess/1/..%2fsecret", "/mesh/1/elsewhere/1/top",
+     "/solid/1/fit/1", "/solid/99/guess/0", "/solid/1/guess/0/cold", "/solid/1/body/0", "/mesh/1/fit/1/overlay",
+     "/mesh/99/guess/0/front", "/mesh/1/guess/1/..%2fsecret", "/mesh/1/elsewhere/1/top",
      "/live/99", "/apu-page/..%2f..%2fpyproject.toml", "/apu-page/", "/review.db", "/.env"],
 )  # fmt: skip
 def test_nothing_else_is_given(client: TestClient, address: str) -> None:
