@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from review_db.database import sqlite3
-from review_db.records import EVERY_PAIR, Order, PairFilter, PairState, PairSummary, Range
+from review_db.records import EVERY_PAIR, Order, PairFilter, PairState, PairSummary, Place, Range
 
 Mask = Bool[np.ndarray, "pairs"]
 
@@ -111,26 +111,32 @@ class Queue:
             self._follow(connection)
             return int(np.count_nonzero(self._matching(connection, where)))
 
-    def position(
-        self, connection: sqlite3.Connection, place: PairSummary, where: PairFilter, order: Order, *, seed: int = 0
-    ) -> int:
-        """How many pairs of the queue stand before a place."""
+    def place(
+        self, connection: sqlite3.Connection, pair: PairSummary, where: PairFilter, order: Order, *, seed: int = 0
+    ) -> Place:
+        """Where a pair stands in the queue, and how long that is."""
         with self._lock:
             self._follow(connection)
             mask = self._matching(connection, where)
-            keys, here = self._keys(connection, where, order, seed, place)
-            ties = slice(None, np.searchsorted(self._columns["id"], place.id))
+            keys, here = self._keys(connection, where, order, seed, pair)
+            ties = slice(None, np.searchsorted(self._columns["id"], pair.id))
             before = np.count_nonzero(mask & (keys < here)) + np.count_nonzero(mask[ties] & (keys[ties] == here))
-            return int(before)
+            inside = bool(mask[self._places((pair.id,))].any())
+            return Place(before=int(before), total=int(np.count_nonzero(mask)), inside=inside)
 
     def facets(self, connection: sqlite3.Connection, where: PairFilter) -> dict[str, dict[str, int]]:
-        """How many pairs of the queue are in each state, of each source and of each interaction; none: left out."""
+        """How many pairs of the queue are in each state, of each source, of each interaction, decided by each curator.
+
+        What none of them has is left out.
+        """
         with self._lock:
             self._follow(connection)
             index = np.flatnonzero(self._matching(connection, where))
             names: dict[str, Sequence[str]] = {"state": _STATES, "source": [], "interaction": []}
             names |= {name: texts.texts for name, texts in self._texts.items() if name in names}
+            names["curator"] = _curators(connection)
             counts = {name: np.bincount(self._columns[name][index], minlength=len(names[name])) for name in names}
+        counts["curator"][0] = 0  # nobody's
         return {
             facet: {str(name): int(count) for name, count in zip(names[facet], counts[facet], strict=True) if count}
             for facet in names
@@ -308,8 +314,8 @@ class Queue:
             name, read = ("certainty", "uncertainty") if order is Order.UNCERTAIN else ("fit", "fit_error")
             return columns[name], -getattr(place, read) if place else 0.0
         if order is Order.RANDOM:
-            keys = self._chances.find(seed, lambda: _chances(columns["id"], seed))
-            return keys, float(_chances(np.array([place.id]), seed)[0]) if place else 0.0
+            keys = self._chances.find(seed, lambda: chances(columns["id"], seed))
+            return keys, float(chances(np.array([place.id]), seed)[0]) if place else 0.0
         if order is Order.STRATIFIED:
             given = self._given(connection, where)
             keys = self._turns.find(_given(where), lambda: self._find_turns(given))
@@ -480,6 +486,12 @@ class _Names:
         return found[images]
 
 
+def _curators(connection: sqlite3.Connection) -> list[str]:
+    """Their names by number, empty where a number is nobody's."""
+    numbered = dict(map(tuple, connection.execute("SELECT id, name FROM curators")))
+    return [numbered.get(number, "") for number in range(max(numbered, default=0) + 1)]
+
+
 def _find(
     ids: Int[np.ndarray, "pairs"], wanted: Int[np.ndarray, "some"]
 ) -> tuple[Int[np.ndarray, "some"], Bool[np.ndarray, "some"]]:
@@ -527,7 +539,7 @@ def _smallest(keys: Float[np.ndarray, "some"], limit: int | None) -> Int[np.ndar
     return chosen[np.argsort(keys[chosen], kind="stable")]
 
 
-def _chances(ids: Int[np.ndarray, "pairs"], seed: int) -> Float[np.ndarray, "pairs"]:
+def chances(ids: Int[np.ndarray, "pairs"], seed: int) -> Float[np.ndarray, "pairs"]:
     """A number in [0, 1) of each id, the same for the same seed (the finaliser of SplitMix64; Steele et al. 2014)."""
     mixed = ids.astype(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15) % (1 << 64))
     mixed *= np.uint64(0x9E3779B97F4A7C15)

@@ -4,13 +4,15 @@ import json
 from collections.abc import Sequence
 from typing import cast
 
-from review_db.database import Database, now, one, sqlite3
+from apu.types import Verdict
+from review_db.database import Database, insert, now, one, sqlite3
 from review_db.edits import Edit, from_json, to_json
 from review_db.records import DraftRecord
 from review_db.sheets import curator_id
 
 _SELECT = """
-SELECT d.pair_id AS pair, u.name AS curator, d.revision, d.note, d.edits, d.saved_at
+SELECT d.pair_id AS pair, u.name AS curator, d.revision, d.note, d.edits, d.verdict, d.reason,
+    d.saved_at
 FROM drafts d JOIN curators u ON u.id = d.curator_id WHERE u.name = ?
 """
 
@@ -21,19 +23,30 @@ class Drafts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save(self, pair: int, curator: str, *, revision: int, note: str = "", edits: Sequence[Edit] = ()) -> None:
+    def save(
+        self,
+        pair: int,
+        curator: str,
+        *,
+        revision: int,
+        note: str = "",
+        edits: Sequence[Edit] = (),
+        verdict: Verdict | None = None,
+        reason: str = "",
+    ) -> None:
         """Keep a draft in place of the curator's earlier one: the note as it is typed, edits that are not saved yet.
+
+        `verdict` and `reason` are of a decision that was begun.
 
         Raises:
             ValueError: there is no such pair.
         """
         with self._database.write() as connection:
             one(connection, "SELECT id FROM pairs WHERE id = ?", (pair,), missing=f"there is no pair {pair}")
-            values = (json.dumps([to_json(edit) for edit in edits]), now())
-            connection.execute(
-                "REPLACE INTO drafts (pair_id, curator_id, revision, note, edits, saved_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (pair, curator_id(connection, curator), revision, note, *values),
-            )
+            row = {"pair_id": pair, "curator_id": curator_id(connection, curator), "revision": revision, "note": note}
+            row |= {"edits": json.dumps([to_json(edit) for edit in edits]), "saved_at": now()}
+            row |= {"verdict": verdict.value if verdict else "", "reason": reason}
+            insert(connection, "drafts", row, replace=True)
 
     def get(self, pair: int, curator: str) -> DraftRecord | None:
         """A curator's draft on a pair; None: they have none."""
@@ -56,5 +69,6 @@ class Drafts:
 
 def _draft(row: sqlite3.Row) -> DraftRecord:
     edits = tuple(cast(Edit, from_json(values)) for values in json.loads(row["edits"]))
-    same = ("pair", "curator", "revision", "note", "saved_at")
-    return DraftRecord(edits=edits, **{name: row[name] for name in same})
+    same = ("pair", "curator", "revision", "note", "reason", "saved_at")
+    verdict = Verdict(row["verdict"]) if row["verdict"] else None
+    return DraftRecord(edits=edits, verdict=verdict, **{name: row[name] for name in same})

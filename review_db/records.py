@@ -94,6 +94,27 @@ UNDECIDED = PairFilter(states=frozenset({PairState.PROPOSED, PairState.ASK_FAILE
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a pair stands in a queue of `total` pairs: so many are before it; `inside`: it is one of them."""
+
+    before: int
+    total: int
+    inside: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """A curator's own decisions: today's (UTC), the last hour's, and the median of the seconds from one to the next.
+
+    Breaks of ten minutes and more are left out of the median; it is None before the second decision.
+    """
+
+    today: int
+    hour: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageInput:
     """A detector's file that came with an image, kept unchanged; `kind` is the importer's word for its format."""
 
@@ -269,13 +290,18 @@ class ClaimRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftRecord:
-    """What a curator has begun on a pair, seen at `revision`, and not saved: a note, edits in their order."""
+    """What a curator has begun on a pair, seen at `revision`, and not saved: a note, edits in their order.
+
+    `verdict` and `reason` are of a decision that was begun; None and empty without.
+    """
 
     pair: int
     curator: str
     revision: int
     note: str
     edits: tuple[Edit, ...]
+    verdict: Verdict | None
+    reason: str
     saved_at: str
 
 
@@ -315,20 +341,23 @@ class ReviewRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Second reviews against the decisions that stand on the same pairs.
+    """Second reviews against the first decisions on the same pairs.
 
     Attributes:
         reviews: how many were compared. agreed: with the same verdict.
         verdicts: their number by (decision, review).
         kappa: Cohen's; None without reviews, or where everybody always gives one verdict.
-        contacts: mean intersection over union of the contacts; None without reviews.
+        f1: of the contacts, equal in parts and sides: twice those that both have over all that either has; None without.
+        side_flips: of the contacts that both have by their parts, the share on which a side differs; those of parts
+            without sides aside. None without.
     """
 
     reviews: int
     agreed: int
     verdicts: Mapping[tuple[Verdict, Verdict], int]
     kappa: float | None
-    contacts: float | None
+    f1: float | None
+    side_flips: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,16 @@ otherwise, the pair disagrees (`PairFilter.disagrees`) until somebody resolves i
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from apu.errors import ConflictError, StoreError
-from apu.types import Contact, Decision, Verdict
-from review_db import changes, details
-from review_db.columns import Queue
+from apu.types import Decision, Verdict
+from review_db import agreement, changes, details
+from review_db.columns import Queue, chances
 from review_db.database import Database, later, now, one, sqlite3
 from review_db.edits import PROGRAM, Edit, Sheet, apply, rebuild, to_json
 from review_db.files import Files
@@ -36,6 +37,14 @@ WHERE id = (
         AND NOT EXISTS (SELECT 1 FROM reviews WHERE pair_id = r.pair_id AND curator_id = :curator AND id <> r.id)
     ORDER BY curator_id IS NOT :curator, id LIMIT 1)
 RETURNING id
+"""
+
+
+_WAITING = """
+SELECT count(*) FROM reviews AS r LEFT JOIN curators AS u ON u.name = :curator
+WHERE verdict IS NULL AND (r.curator_id IS NULL OR r.curator_id = u.id OR r.expires_at <= :time)
+    AND NOT EXISTS (SELECT 1 FROM edits WHERE pair_id = r.pair_id AND curator_id = u.id)
+    AND NOT EXISTS (SELECT 1 FROM reviews WHERE pair_id = r.pair_id AND curator_id = u.id AND id <> r.id)
 """
 
 
@@ -62,6 +71,43 @@ class Reviews:
                 (now(), json.dumps(chosen)),
             )
             return cursor.rowcount
+
+    def draw(self, share: float, *, pairs: Sequence[int] | None = None, seed: int = 0) -> int:
+        """Ask for a second review of those decided pairs that a share falls on; gives how many were added.
+
+        Whether it falls on a pair depends on its number, the share and the seed alone, and a larger share falls on
+        these pairs and more. `pairs` are looked at alone; None: all of them.
+        """
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"share must lie in [0, 1], got {share}")
+        condition = "" if pairs is None else "AND id IN (SELECT value FROM json_each(:pairs))"
+        with self._database.write() as connection:
+            rows = connection.execute(
+                f"SELECT id FROM pairs WHERE decision_id IS NOT NULL {condition} "  # noqa: S608
+                "AND id NOT IN (SELECT pair_id FROM reviews)",
+                {"pairs": json.dumps(pairs)},
+            )
+            decided = np.array([pair for (pair,) in rows], np.int64)
+            chosen = decided[chances(decided, seed) < share].tolist()
+            connection.executemany(
+                "INSERT INTO reviews (pair_id, asked_at) VALUES (?, ?)", [(pair, now()) for pair in chosen]
+            )
+        return len(chosen)
+
+    def open_for(self, curator: str) -> int:
+        """How many reviews this curator could give now."""
+        with self._database.read() as connection:
+            return connection.execute(_WAITING, {"curator": curator, "time": now()}).fetchone()[0]
+
+    def taken_by(self, curator: str) -> dict[int, int]:
+        """The reviews that a curator has taken and not given yet: pair -> review."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT r.pair_id, r.id FROM reviews r JOIN curators u ON u.id = r.curator_id "
+                "WHERE r.verdict IS NULL AND u.name = ? AND coalesce(r.expires_at > ?, true) ORDER BY r.id",
+                (curator, now()),
+            )
+            return dict(map(tuple, rows))
 
     def assign(self, pair: int, curator: str) -> int:
         """Ask one curator for a second review of one pair; gives its id.
@@ -146,22 +192,15 @@ class Reviews:
             return tuple(_record(row) for row in rows)
 
     def agreement(self) -> Agreement:
-        """How far second reviews agree with the decisions that stand on their pairs."""
+        """How far second reviews agree with the first decisions on their pairs."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                "SELECT r.pair_id, d.verdict AS first, r.verdict AS second, r.contacts FROM reviews r "
-                "JOIN pairs p ON p.id = r.pair_id JOIN decisions d ON d.id = p.decision_id "
-                "WHERE r.verdict IS NOT NULL AND r.curator_id <> d.curator_id ORDER BY r.id"
-            ).fetchall()
-            overlaps = [_overlap(CONTACTS.validate_json(row["contacts"]), connection, row["pair_id"]) for row in rows]
-        both = Counter((Verdict(row["first"]), Verdict(row["second"])) for row in rows)
-        return Agreement(
-            reviews=len(rows),
-            verdicts=dict(both),
-            agreed=sum(count for (first, second), count in both.items() if first is second),
-            kappa=_kappa(both),
-            contacts=sum(overlaps) / len(overlaps) if overlaps else None,
-        )
+            return agreement.agreement(list(agreement.judged_twice(connection)))
+
+    def agreements(self) -> dict[tuple[str, str], Agreement]:
+        """The same for each (curator of the decision, curator of the review)."""
+        with self._database.read() as connection:
+            judged = agreement.by_curators(list(agreement.judged_twice(connection)))
+        return {curators: agreement.agreement(some) for curators, some in judged.items()}
 
 
 def _review(connection: sqlite3.Connection, review: int) -> ReviewRecord:
@@ -204,24 +243,3 @@ def _blind(record: PairRecord, sheet: Sheet) -> PairRecord:
         decisions=(),
         conflicts=(),
     )
-
-
-def _overlap(contacts: Sequence[Contact], connection: sqlite3.Connection, pair: int) -> float:
-    """Intersection over union of the reviewer's contacts and those that stand; 1 where neither has any."""
-    stands = load_sheet(connection, pair).active
-    first, second = ({contact.parts for contact in each} for each in (stands, contacts))
-    return len(first & second) / len(first | second) if first | second else 1.0
-
-
-def _kappa(both: Counter[tuple[Verdict, Verdict]]) -> float | None:
-    """Cohen's kappa (1960): agreement beyond chance; None without reviews or where chance alone agrees always."""
-    total = sum(both.values())
-    if not total:
-        return None
-    agreed = sum(count for (first, second), count in both.items() if first is second) / total
-    shares = [Counter[Verdict](), Counter[Verdict]()]
-    for verdicts, count in both.items():
-        for share, verdict in zip(shares, verdicts, strict=True):
-            share[verdict] += count
-    chance = sum(shares[0][verdict] * shares[1][verdict] for verdict in Verdict) / total**2
-    return None if chance == 1.0 else (agreed - chance) / (1.0 - chance)

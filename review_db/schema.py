@@ -426,7 +426,24 @@ def prepared_fans(db: UtilsDatabase) -> None:
         db.execute(statement)
 
 
-_TABLES = ("_sqlite_migrations", *re.findall(r"CREATE TABLE (\w+)", " ".join((*_FIRST, *_TEAM, *_FANS))))
+_AGREED = (
+    # What a team has agreed on, as JSON: review_db.settings
+    "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    # A decision that was begun: its verdict, and the reason once it is chosen
+    "ALTER TABLE drafts ADD COLUMN verdict TEXT NOT NULL DEFAULT '' "
+    "CHECK (verdict IN ('', 'accept', 'reject', 'flag'))",
+    "ALTER TABLE drafts ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+)
+
+
+@migrations()
+def team_settings(db: UtilsDatabase) -> None:
+    """Settings of a workspace; the decision of a draft."""
+    for statement in _AGREED:
+        db.execute(statement)
+
+
+_TABLES = ("_sqlite_migrations", *re.findall(r"CREATE TABLE (\w+)", " ".join((*_FIRST, *_TEAM, *_FANS, *_AGREED))))
 
 
 def refuse_views(connection: sqlite3.Connection, path: Path) -> None:

@@ -19,9 +19,21 @@ from review_db.fans import Fans
 from review_db.files import Files
 from review_db.forget import refuse_forgotten
 from review_db.jobs import LOST, Jobs, close_job
-from review_db.records import EVERY_PAIR, DecisionRecord, ImageRecord, Order, PairFilter, PairRecord, PairSummary
+from review_db.pace import pace
+from review_db.records import (
+    EVERY_PAIR,
+    DecisionRecord,
+    ImageRecord,
+    Order,
+    Pace,
+    PairFilter,
+    PairRecord,
+    PairSummary,
+    Place,
+)
 from review_db.reviews import Reviews
 from review_db.schema import migrate
+from review_db.settings import Settings
 from review_db.views import Views
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -34,7 +46,7 @@ class Workspace:
     disk, damaged file, not a workspace, ...) are `StoreError`; a wrong argument is `ValueError`.
 
     Attributes:
-        path: the folder. jobs: the queue of fits and questions. claims, drafts, fans, reviews, views: see their
+        path: the folder. jobs: the queue of fits and questions. claims, drafts, fans, reviews, settings, views: see their
             classes.
         database, files, queue: what lies below.
     """
@@ -50,6 +62,7 @@ class Workspace:
         self.drafts = Drafts(database)
         self.fans = Fans(database, self.files, self.jobs.drop_preview)
         self.reviews = Reviews(database, self.files, self.queue)
+        self.settings = Settings(database)
         self.views = Views(database)
 
     @classmethod
@@ -218,12 +231,12 @@ class Workspace:
         lines = self.pairs(where, order=order, seed=seed, after=after, backwards=backwards, limit=1)
         return lines[0] if lines else None
 
-    def position(
+    def place(
         self, pair: PairSummary, where: PairFilter = EVERY_PAIR, *, order: Order = Order.ID, seed: int = 0
-    ) -> int:
-        """How many pairs of the queue stand before this one."""
+    ) -> Place:
+        """Where a pair stands in the queue, whether it belongs to it or not, and how long the queue is."""
         with self._looking() as connection:
-            return self.queue.position(connection, pair, where, order, seed=seed)
+            return self.queue.place(connection, pair, where, order, seed=seed)
 
     def count(self, where: PairFilter = EVERY_PAIR) -> int:
         """How many pairs the queue has."""
@@ -231,7 +244,7 @@ class Workspace:
             return self.queue.count(connection, where)
 
     def facets(self, where: PairFilter = EVERY_PAIR) -> dict[str, dict[str, int]]:
-        """How many pairs of the queue there are by `state`, `source` and `interaction`."""
+        """How many pairs of the queue there are by `state`, `source`, `interaction` and deciding `curator`."""
         with self._looking() as connection:
             return self.queue.facets(connection, where)
 
@@ -260,6 +273,11 @@ class Workspace:
         condition = "d.made_at >= ?" if curator is None else "d.made_at >= ? AND u.name = ?"
         with self.database.read() as connection:
             return details.decision_records(connection, condition, (since,) if curator is None else (since, curator))
+
+    def pace(self, curator: str) -> Pace:
+        """How a curator gets on."""
+        with self.database.read() as connection:
+            return pace(connection, curator)
 
     def status(self) -> dict[str, Any]:
         """The dictionary that `apu status --json` prints: pairs with their fits, counts by state, jobs."""

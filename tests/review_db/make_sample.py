@@ -39,6 +39,7 @@ def work(workspace: Workspace, folder: Path) -> None:
     workspace.jobs.queue("fan", pair, revision=5, curator="ada", prepared=True)
     review = workspace.reviews.assign(pair, "eve")
     workspace.reviews.judge(review, Decision(verdict=Verdict.FLAG, curator="eve"), edits=[Drop(contact=1)])
+    workspace.settings.set_reasons(["too dark", "other"])
     workspace.claims.take(pair, "bob")
     workspace.claims.skip(pair, "ada")
     workspace.drafts.save(pair, "bob", revision=5, note="half", edits=[Drop(contact=1)])

@@ -60,6 +60,9 @@ def test_who_comes_back_from_a_closed_tab_finds_their_pair_and_their_draft(works
     workspace.drafts.save(first, "ada", revision=2, note="the left hand is on the back")
     assert workspace.drafts.get(first, "ada").note == "the left hand is on the back"
     assert workspace.drafts.get(first, "bob") is None
+    workspace.drafts.save(first, "ada", revision=2, verdict=Verdict.REJECT, reason="no contact")
+    begun = workspace.drafts.get(first, "ada")
+    assert (begun.verdict, begun.reason, begun.note) == (Verdict.REJECT, "no contact", "")
     workspace.drafts.drop(first, "ada")
     assert workspace.drafts.list("ada") == ()
 

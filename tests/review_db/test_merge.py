@@ -284,7 +284,8 @@ def test_open_conflicts_drafts_views_and_reviews_come_over(workspace, copies) ->
     with other.database.write() as connection:
         person = connection.execute("SELECT id FROM curators WHERE name = 'ben'").fetchone()[0]
         connection.execute(
-            "INSERT INTO drafts VALUES (?, 3, 1, 'half a thought', ?, '2026-02-02')",
+            "INSERT INTO drafts (curator_id, pair_id, revision, note, edits, saved_at) "
+            "VALUES (?, 3, 1, 'half a thought', ?, '2026-02-02')",
             (person, json.dumps([{"kind": "flip", "contact": 2}])),
         )
         connection.execute("INSERT INTO views VALUES (1, ?, 'doubtful', '{}', 'id', 0, '2026-02-02')", (person,))

@@ -140,7 +140,7 @@ def test_a_place_that_has_left_the_filter_is_gone_on_from(many, order) -> None:
     for number, line in enumerate(every):
         rest = [other for other in every[number + 1 :] if where.states and other.state in where.states]
         assert many.pairs(where, order=order, after=line)[:1] == tuple(rest[:1])
-        assert many.position(line, order=order) == number
+        assert many.place(line, order=order).before == number
 
 
 @pytest.mark.parametrize("look", [1, 20, 1000])
@@ -282,7 +282,7 @@ def test_walking_there_and_back_meets_every_pair_in_order(workspace, busy, order
         back.append(here)
         here = workspace.next_pair(here, where, order=order, backwards=True)
     assert there == lines == back[::-1]
-    assert [workspace.position(line, where, order=order) for line in lines] == list(range(len(lines)))
+    assert [workspace.place(line, where, order=order).before for line in lines] == list(range(len(lines)))
     assert workspace.count(where) == len(lines)
     assert list(workspace.pairs(where, order=order, after=lines[0], limit=2)) == lines[1:3]
 

@@ -4,7 +4,7 @@ import pytest
 
 from apu.errors import ConflictError, StoreError
 from apu.types import Decision, Verdict
-from review_db import Drop, PairFilter, PairState, SetNote
+from review_db import Drop, Flip, PairFilter, PairState, SetNote
 
 EVERY = PairFilter()
 DISAGREE = PairFilter(disagrees=True)
@@ -126,4 +126,61 @@ def test_agreement_is_counted_beyond_chance(workspace, add_pairs) -> None:
     assert agreement.verdicts[Verdict.REJECT, Verdict.FLAG] == 1
     # Observed 3/4; by chance 1/2 x 3/4 + 1/2 x 1/4 = 1/2.
     assert agreement.kappa == pytest.approx(0.5)
-    assert agreement.contacts == pytest.approx((0.5 + 3) / 4)
+    # Eight contacts against seven, all of which both have.
+    assert agreement.f1 == pytest.approx(14 / 15)
+    assert agreement.side_flips == 0
+    assert workspace.reviews.agreements() == {("ada", "bob"): agreement}
+
+
+def test_agreement_is_told_for_each_pair_of_curators_with_contacts_and_turned_sides(workspace, add_pairs) -> None:
+    one, two, three = add_pairs(3)
+    for pair, first, second in ((one, "ada", "bob"), (two, "ada", "bob"), (three, "bob", "ada")):
+        workspace.decide(pair, verdict(Verdict.FLAG, first), revision=1)
+        # The sheet: left hand - back, right hand - left hand. The reviewer turns both sides of the second contact.
+        edits = [Flip(contact=2)] if pair == one else [Drop(contact=1), Flip(contact=2)] if pair == three else []
+        workspace.reviews.judge(
+            workspace.reviews.assign(pair, second), verdict(Verdict.REJECT if pair == two else Verdict.FLAG, second),
+            edits=edits,
+        )  # fmt: skip
+    figures = workspace.reviews.agreements()
+    assert list(figures) == [("ada", "bob"), ("bob", "ada")]
+    # On `one` they share 1 of 2 and 2 contacts, on `two` 2 of 2 and 2: 2 * 3 / 8. One of four has turned sides.
+    ada = figures["ada", "bob"]
+    assert (ada.reviews, ada.agreed, ada.f1, ada.side_flips) == (2, 1, 0.75, 0.25)
+    assert ada.kappa == 0  # one flags always, so that all agreement may be chance
+    # On `three` they share none of 2 and 1; the one that both have by its parts has turned sides.
+    bob = figures["bob", "ada"]
+    assert (bob.reviews, bob.agreed, bob.f1, bob.side_flips, bob.kappa) == (1, 1, 0, 1, None)
+
+
+def test_who_resolved_a_disagreement_is_not_compared_with_what_they_saw(workspace, pair) -> None:
+    workspace.decide(pair, verdict(Verdict.FLAG, "ada"), revision=1)
+    workspace.reviews.judge(workspace.reviews.assign(pair, "bob"), verdict(Verdict.REJECT, "bob"))
+    workspace.edit_contacts(pair, Drop(contact=1), curator="eve", revision=2)
+    workspace.reviews.resolve(pair, verdict(Verdict.REJECT, "eve"), revision=3)
+    assert list(workspace.reviews.agreements()) == [("ada", "bob")]
+    agreement = workspace.reviews.agreement()
+    assert (agreement.agreed, agreement.f1) == (0, 1)
+
+
+def test_a_share_falls_on_decided_pairs_by_their_numbers_alone(workspace, add_pairs) -> None:
+    pairs = add_pairs(40)
+    for pair in pairs[:30]:
+        workspace.decide(pair, verdict(Verdict.FLAG, "ada"), revision=1)
+    count = workspace.reviews.draw(0.3)
+    chosen = {review.pair for review in workspace.reviews.list()}
+    assert 3 <= count == len(chosen) <= 15
+    assert chosen < set(pairs[:30])
+    assert workspace.reviews.draw(0.3) == 0
+    for pair in pairs[30:]:
+        workspace.decide(pair, verdict(Verdict.FLAG, "bob"), revision=1)
+        workspace.reviews.draw(0.3, pairs=[pair])
+    late = {review.pair for review in workspace.reviews.list()}
+    assert workspace.reviews.draw(0.3) == 0
+    assert workspace.reviews.draw(1.0) == 40 - len(late)
+    assert chosen <= late
+    assert workspace.reviews.open_for("ada") == 10
+    assert workspace.reviews.open_for("eve") == 40
+    taken = workspace.reviews.next("bob")
+    assert workspace.reviews.taken_by("bob") == {taken.pair: taken.id}
+    assert workspace.reviews.taken_by("ada") == {}
