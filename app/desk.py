@@ -1,107 +1,69 @@
 """What a curator's actions do: each is checked, carried out in the store, and answered with the page as it then is.
 
-Nothing about a visitor is kept between actions: the pair, the revision and the curator's name travel with each one.
+Nothing about a visitor is kept between actions: the pair, the revision, the queue and the curator's name travel with
+each one.
 """
 
 import getpass
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from app import queueing, second
+from app.actions import EDITS, Action
 from app.pictures import Pictures
-from app.screen import REASONS, Json, pair_screen
+from app.queueing import Line
+from app.screen import Json, pair_screen
 from apu.body.parts import PARTS
 from apu.errors import ApuError, ConflictError, StoreError
-from apu.types import BodyPart, Decision, Side, Verdict
-from review_db import (
-    Add,
-    Drop,
-    Edit,
-    Flip,
-    FlipSide,
-    JobRecord,
-    Mirror,
-    Order,
-    PairFilter,
-    PairRecord,
-    PairState,
-    PairSummary,
-    Restore,
-    SetNote,
-    Swap,
-    TakeSuggestion,
-    Workspace,
-)
+from apu.types import Decision, Verdict
+from review_db import JobRecord, PairRecord, PairSummary, SetNote, Workspace
 from review_db.accounts import Account, Role
-from review_db.records import EVERY_PAIR
+from review_db.records import UNDECIDED
 
-ORDER = Order.UNCERTAIN
 NO_PAIRS = (
     "There are no pairs here yet. Bring in photographs with `apu import`, find the pairs in them with `apu propose`, "
     "then reload this page."
 )
-_DECIDED = frozenset({PairState.ACCEPTED, PairState.REJECTED, PairState.FLAGGED})
+LEASE_S = 300.0
+"""A page renews its claims every minute; one that was closed or lost leaves its pair to others after this time."""
+
 _LOOKING = frozenset({"open", "refresh", "next", "previous"})
-_OPEN = PairFilter(states=frozenset(PairState) - _DECIDED)
+_PAST = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.FLAG: "flagged"}
 _LOG = logging.getLogger(__name__)
 
 
-class Part(BaseModel):
-    """A body part as the pickers name it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    name: str
-    side: Literal["left", "right", "both"]
-
-    def body_part(self) -> BodyPart:
-        """As the method's type."""
-        if self.name not in PARTS:
-            raise ValueError(f"body part must be one of {', '.join(PARTS)}; got {self.name!r}")
-        return BodyPart(name=self.name, side=Side(self.side))
-
-
-class Action(BaseModel):
-    """One action of the page; which fields matter depends on `name`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+@dataclass(frozen=True, kw_only=True)
+class Visitor:
+    """Who acts; without accounts everybody may do everything."""
 
     name: str
-    pair: int | None = None
-    revision: int | None = None
-    curator: str = Field(default="", max_length=60)
-    contact: int | None = None
-    person: Literal[0, 1] = 0
-    parts: tuple[Part, Part] | None = Field(default=None, strict=False)
-    verdict: str = ""
-    reason: str = Field(default="", max_length=200)
-    note: str = Field(default="", max_length=2000)
-    conflict: int = 0
-    apply: bool = False
+    role: Role | None = None
+    looks: bool = False
+    """Only looks now, whatever they may do."""
+
+    @property
+    def may_write(self) -> bool:
+        """Whether they may change anything."""
+        return self.role is None or self.role.may_write
+
+    @property
+    def may_arrange(self) -> bool:
+        """Whether they may change what holds for the whole team."""
+        return self.role in (None, Role.ADMIN)
 
 
-def _added(action: Action) -> Edit:
-    if action.parts is None:
-        raise ValueError("parts must name a part of both people")
-    a, b = action.parts
-    return Add(parts=(a.body_part(), b.body_part()))
+@dataclass(frozen=True, kw_only=True)
+class _Next:
+    """What to show after an action: a pair or a second review of one, and what to say."""
 
-
-_EDITS: dict[str, Callable[[Action], Edit]] = {
-    "flip": lambda action: Flip(contact=action.contact or 0),
-    "flip-side": lambda action: FlipSide(contact=action.contact or 0, person=action.person),
-    "drop": lambda action: Drop(contact=action.contact or 0),
-    "restore": lambda action: Restore(contact=action.contact or 0),
-    "take": lambda action: TakeSuggestion(contact=action.contact),
-    "mirror": lambda action: Mirror(person=action.person),
-    "swap": lambda action: Swap(),
-    "add": _added,
-    "note": lambda action: SetNote(text=action.note),
-}
+    pair: int | None
+    notice: Json | None = None
+    review: int | None = None
 
 
 class Desk:
@@ -115,16 +77,26 @@ class Desk:
     def __init__(self, workspace: Workspace, pictures: Pictures, *, curator: str, trouble: Callable[[], str]) -> None:
         self._workspace, self._pictures, self._curator, self._trouble = workspace, pictures, curator, trouble
 
+    def visitor(self, name: str, account: Account | None) -> Visitor:
+        """Who asks: the account where there is one, whatever name the page sends."""
+        if account:
+            return Visitor(name=account.name, role=account.role)
+        return Visitor(name=name.strip() or self._curator)
+
     def act(self, data: dict[str, Any], account: Account | None = None) -> Json:
-        """Carry out an action; returns the page as it then is. An account's name stands for any that the page sends."""
-        action, pair, notice = Action(name="open"), None, None
+        """Carry out an action; returns the page as it then is."""
+        return self._act(data, account, looking=False)
+
+    def _act(self, data: dict[str, Any], account: Account | None, *, looking: bool) -> Json:
+        action, line, notice = Action(name="open"), Line(), None
+        shown = _Next(pair=None)
         try:
             action = Action.model_validate(data)
-            pair = action.pair
-            if account:
-                action.curator = account.name
-                self._check_role(action, account)
-            pair, notice = self._perform(action, action.curator.strip() or self._curator)
+            shown = _Next(pair=action.pair, review=action.review)
+            line = queueing.parse(action.queue)
+            visitor = self.visitor(action.curator, account)
+            self._check_role(action, visitor)
+            shown = self._perform(action, line, replace(visitor, looks=looking))
         except ConflictError:
             pass  # the record carries the conflict and the page asks about it
         except ValidationError:
@@ -134,108 +106,239 @@ class Desk:
         except Exception:  # noqa: BLE001 - the page lives on, the log has the traceback
             _LOG.exception("action %s failed", action.name)
             notice = _error("The program failed at this and nothing was saved; the server's log says more.")
-        screen = self._show(pair, notice, action)
-        return screen | {"curator": account.name, "role": account.role} if account else screen
+        return self._show(shown, notice or shown.notice, line, self.visitor(action.curator, account))
+
+    def look(self, data: dict[str, Any], account: Account | None = None) -> Json:
+        """The page as somebody sees it who only looks: nothing is claimed."""
+        return self._act(data, account, looking=True)
 
     def live(self, pair: int) -> JobRecord | None:
         """The latest fit job of a pair, in whatever state."""
         jobs = self._workspace.jobs.list(pair=pair, states=("queued", "running", "done", "failed", "cancelled"))
         return next((job for job in reversed(jobs) if job.kind == "fit"), None)
 
-    def _check_role(self, action: Action, account: Account) -> None:
+    def _check_role(self, action: Action, visitor: Visitor) -> None:
         """Viewers only look; what another left to settle is theirs or an admin's.
 
         Raises:
             StoreError: the role is not enough.
         """
-        if not account.role.may_write and action.name not in _LOOKING:
+        if not visitor.may_write and action.name not in _LOOKING:
             raise StoreError("viewers may look, but not change anything; ask an admin for the role of a curator")
-        if action.name == "settle" and account.role is not Role.ADMIN and action.pair is not None:
+        if action.name == "settle" and not visitor.may_arrange and action.pair is not None:
             conflicts = self._workspace.pair(action.pair).conflicts
-            if [each.curator for each in conflicts if each.id == action.conflict] != [account.name]:
+            if [each.curator for each in conflicts if each.id == action.conflict] != [visitor.name]:
                 raise StoreError("only its author or an admin settles a change that was kept aside")
 
-    def _perform(self, action: Action, curator: str) -> tuple[int | None, Json | None]:
-        """The pair to show next, and what to say."""
+    def _perform(self, action: Action, line: Line, visitor: Visitor) -> _Next:
         if action.name in ("open", "refresh"):
-            return self._open(action.pair)
+            return self._open(action, line, visitor)
+        if action.name == "review":
+            return self._next_review(visitor, "Nobody asks for a second review that you could give.")
+        if action.name == "undo-decisions":
+            return self._undo_decisions(action.last, visitor)
         if action.pair is None:
             raise ValueError("there is no pair to work on")
-        if action.name in ("next", "previous"):
-            summary = self._neighbour(action.pair, backwards=action.name == "previous")
-            return (summary.id if summary else action.pair), None
+        if action.review is not None:
+            return self._review(action, action.pair, action.review, visitor)
+        if action.name in ("next", "previous", "ahead"):
+            return self._go(action.name, action.pair, line, visitor)
+        if action.name == "skip":
+            self._workspace.claims.skip(action.pair, visitor.name)
+            onwards = self._onwards(action.pair, line, visitor, then=action.then)
+            said = _done(f"Pair {action.pair} is put aside and comes back tomorrow, or from the list.")
+            return _Next(pair=onwards or action.pair, notice=said)
+        if action.name == "come-back":
+            self._workspace.claims.come_back(action.pair, visitor.name)
+            return _Next(pair=action.pair)
         if action.name == "decide":
-            return self._decide(action, curator)
-        self._change(action, action.pair, curator)
-        return action.pair, None
+            return self._decide(action, action.pair, line, visitor)
+        self._change(action, action.pair, visitor)
+        return _Next(pair=action.pair)
 
-    def _change(self, action: Action, pair: int, curator: str) -> None:
+    def _change(self, action: Action, pair: int, visitor: Visitor) -> None:
         revision = action.revision or 0
-        if action.name in _EDITS:
-            self._workspace.edit_contacts(pair, _EDITS[action.name](action), curator=curator, revision=revision)
+        if action.name in EDITS:
+            edit = EDITS[action.name](action)
+            self._workspace.edit_contacts(pair, edit, curator=visitor.name, revision=revision)
+            if isinstance(edit, SetNote):
+                self._workspace.drafts.drop(pair, visitor.name)
         elif action.name == "undo":
-            self._workspace.undo(pair, curator=curator, revision=revision)
+            self._workspace.undo(pair, curator=visitor.name, revision=revision)
         elif action.name == "settle":
-            self._workspace.settle(action.conflict, apply=action.apply, curator=curator)
+            self._workspace.settle(action.conflict, apply=action.apply, curator=visitor.name)
+        elif action.name == "take-contacts":
+            self._take_contacts(pair, action.take, revision, visitor)
         elif action.name == "fit":
-            self._workspace.jobs.queue("fit", pair, revision=revision, curator=curator)
+            self._workspace.jobs.queue("fit", pair, revision=revision, curator=visitor.name)
         elif action.name == "cancel":
             for job in self._workspace.jobs.list(pair=pair):
                 self._workspace.jobs.cancel(job.id)
         else:
             raise ValueError(f"there is no action {action.name!r}")
 
-    def _open(self, pair: int | None) -> tuple[int | None, Json | None]:
-        """The pair asked for, else the first that nobody has decided on, else the first."""
-        if pair is not None:
-            try:
-                self._workspace.pair(pair)
-            except ValueError:
-                notice = _error(f"There is no pair {pair} in this workspace; this is the first one.")
-                return self._first(), notice
-            return pair, None
-        return self._first(), None
+    # Where to go ----------------------------------------------------------------------------------------------------
+
+    def _open(self, action: Action, line: Line, visitor: Visitor) -> _Next:
+        """The review or the pair asked for, else the first of the queue, else the first of all."""
+        if action.review is not None:
+            blind = second.open_review(self._workspace, action.review, visitor.name)
+            return _Next(pair=blind.record.summary.id, review=action.review)
+        if action.pair is not None and self._workspace.has_pair(action.pair):
+            return _Next(pair=action.pair, review=self._workspace.reviews.taken_by(visitor.name).get(action.pair))
+        first = self._onwards(None, line, visitor) or self._first()
+        if action.pair is None:
+            return _Next(pair=first)
+        missing = f"There is no pair {action.pair} in this workspace; this is the first one."
+        return _Next(pair=first, notice=_error(missing))
 
     def _first(self) -> int | None:
-        first = self._workspace.next_pair(None, _OPEN, order=ORDER) or self._workspace.next_pair(None, order=ORDER)
+        first = self._workspace.next_pair(None, order=Line().order)
         return first.id if first else None
 
-    def _neighbour(self, pair: int, *, backwards: bool = False, where: PairFilter = EVERY_PAIR) -> PairSummary | None:
-        summary = self._workspace.pair(pair).summary
-        return self._workspace.next_pair(summary, where, order=ORDER, backwards=backwards)
+    def _go(self, name: str, pair: int, line: Line, visitor: Visitor) -> _Next:
+        if name == "previous":
+            here = self._workspace.pair(pair).summary
+            before = self._workspace.next_pair(here, line.where, backwards=True, **line.within)
+            return _Next(pair=before.id if before else pair)
+        onwards = self._onwards(pair, line, visitor, around=False)
+        return _Next(pair=onwards if onwards is not None or name == "ahead" else pair)
 
-    def _decide(self, action: Action, curator: str) -> tuple[int | None, Json]:
+    def _onwards(
+        self, pair: int | None, line: Line, visitor: Visitor, *, then: int | None = None, around: bool = True
+    ) -> int | None:
+        """The next pair of the queue that waits for a decision and that nobody else holds, claimed for who may work.
+
+        `then` was found so and preloaded. With `around`, the queue goes on from its beginning after its end.
+        """
+        if then is not None and self._workspace.claims.take(then, visitor.name, lease_s=LEASE_S):
+            return then
+        here = self._workspace.pair(pair).summary if pair is not None else None
+        for after in (here, None) if here and around else (here,):
+            found = self._free(after, line, visitor)
+            if found and found.id != pair:
+                return found.id
+        return None
+
+    def _free(self, after: PairSummary | None, line: Line, visitor: Visitor) -> PairSummary | None:
+        if visitor.looks or not visitor.may_write:
+            return self._workspace.next_pair(after, line.where, **line.within)
+        return self._workspace.claims.next(visitor.name, line.to_do, after=after, lease_s=LEASE_S, **line.within)
+
+    # Decisions ------------------------------------------------------------------------------------------------------
+
+    def _decide(self, action: Action, pair: int, line: Line, visitor: Visitor) -> _Next:
         """Store a decision and go on to the next pair without one."""
-        pair = action.pair or 0
-        decision = Decision(
-            verdict=Verdict(action.verdict), curator=curator, reason=action.reason.strip(), note=action.note.strip()
+        decision, record = _decision(action, visitor), self._workspace.pair(pair)
+        settling = record.summary.disagrees
+        decide = self._workspace.reviews.resolve if settling else self._workspace.decide
+        try:
+            if decision.verdict is Verdict.ACCEPT:
+                _check_fit(record)
+            decide(pair, decision, revision=action.revision or 0)
+        except (ApuError, ValueError):
+            self._keep(decision, record, visitor)
+            raise
+        self._workspace.drafts.drop(pair, visitor.name)
+        if not settling:
+            self._workspace.reviews.draw(self._workspace.settings.review_share, pairs=[pair])
+        onwards = self._onwards(pair, line, visitor, then=action.then)
+        done = "settled: " if settling else ""
+        rest = "" if onwards else " Nothing else waits in this queue."
+        rest = rest if self._workspace.count(UNDECIDED) else " Every pair is decided."
+        return _Next(
+            pair=onwards or pair, notice=_done(f"Pair {pair} {done}{_PAST[decision.verdict]} and saved.{rest}")
         )
-        if decision.verdict is Verdict.ACCEPT:
-            _check_fit(self._workspace.pair(pair))
-        self._workspace.decide(pair, decision, revision=action.revision or 0)
-        done = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.FLAG: "flagged"}[decision.verdict]
-        following = self._neighbour(pair, where=_OPEN) or self._workspace.next_pair(None, _OPEN, order=ORDER)
-        rest = "" if following else " Every pair is decided."
-        return following.id if following else pair, {"kind": "done", "text": f"Pair {pair} {done} and saved.{rest}"}
 
-    def _show(self, pair: int | None, notice: Json | None, action: Action) -> Json:
+    def _keep(self, decision: Decision, record: PairRecord, visitor: Visitor) -> None:
+        """What was refused stays a draft, so that nobody types or chooses it again."""
+        verdict = None if decision.verdict is Verdict.ACCEPT else decision.verdict
+        if verdict or decision.note != record.sheet.note:
+            self._workspace.drafts.save(
+                record.summary.id, visitor.name, revision=record.sheet.revision, note=decision.note, verdict=verdict,
+                reason=decision.reason,
+            )  # fmt: skip
+
+    def _undo_decisions(self, last: int, visitor: Visitor) -> _Next:
+        pairs = self._workspace.undo_decisions(visitor.name, last=last)
+        if not pairs:
+            raise ValueError("there is no decision of yours to take back")
+        what = f"The decision on pair {pairs[0]} is" if len(pairs) == 1 else f"{len(pairs)} decisions are"
+        return _Next(pair=pairs[-1], notice=_done(f"{what} taken back."))
+
+    def _take_contacts(self, pair: int, review: int | None, revision: int, visitor: Visitor) -> None:
+        """Make the contacts those of a review, edit by edit, each in the history."""
+        given = next((each for each in self._workspace.reviews.list(pair=pair) if each.id == review), None)
+        if given is None or given.verdict is None:
+            raise ValueError("there is no such review of this pair")
+        for edit in second.edits_to(self._workspace.pair(pair), given.contacts):
+            revision = self._workspace.edit_contacts(pair, edit, curator=visitor.name, revision=revision).revision
+
+    # Second reviews -------------------------------------------------------------------------------------------------
+
+    def _review(self, action: Action, pair: int, review: int, visitor: Visitor) -> _Next:
+        blind = second.open_review(self._workspace, review, visitor.name)
+        if action.name == "decide":
+            second.judge(self._workspace, blind, _decision(action, visitor))
+            return self._next_review(visitor, "Your review is saved, and no other waits.")
+        if action.name == "undo" and not blind.edits:
+            raise ValueError("there is nothing to take back")
+        if action.name != "undo" and action.name not in EDITS:
+            raise ValueError("a second review is of the contacts and the decision alone")
+        edit = EDITS[action.name](action) if action.name in EDITS else None
+        second.change(self._workspace, blind, edit, visitor.name)
+        return _Next(pair=pair, review=review)
+
+    def _next_review(self, visitor: Visitor, none: str) -> _Next:
+        found = self._workspace.reviews.next(visitor.name)
+        if found:
+            return _Next(pair=found.pair, review=found.id)
+        return _Next(pair=self._onwards(None, Line(), visitor) or self._first(), notice=_done(none))
+
+    # What is shown --------------------------------------------------------------------------------------------------
+
+    def _show(self, shown: _Next, notice: Json | None, line: Line, visitor: Visitor) -> Json:
         screen: Json = {
-            "serial": time.time_ns(), "workspace": self._workspace.path.name, "curator": self._curator, "role": "",
-            "parts": list(PARTS), "reasons": list(REASONS), "notice": notice, "pair": None, "queue": {"total": 0},
-            "empty": "",
+            "serial": time.time_ns(), "workspace": self._workspace.path.name, "curator": visitor.name,
+            "role": str(visitor.role or ""), "mayWrite": visitor.may_write, "mayArrange": visitor.may_arrange,
+            "parts": list(PARTS), "reasons": list(self._workspace.settings.reasons), "notice": notice, "pair": None,
+            "queue": {"total": 0, "query": line.query, "words": line.words}, "held": "", "draft": None, "review": None,
+            "judgements": None, "empty": "",
         }  # fmt: skip
-        if pair is None:
+        if shown.pair is None:
             return screen | {"empty": NO_PAIRS}
         try:
-            record = self._workspace.pair(pair)
-            terms = self._workspace.fit(record.fits[-1].id).terms if record.fits else {}
-            screen["pair"] = pair_screen(
-                record, job=self.live(pair), worker=self._trouble(), no_mesh=self._no_mesh(record), terms=terms
-            )
-            screen["queue"] = self._queue(record, action.curator or self._curator)
+            if shown.review is not None:
+                return screen | self._blind(shown.review, line, visitor)
+            return screen | self._pair(self._workspace.pair(shown.pair), line, visitor)
         except (ApuError, ValueError) as error:
-            screen["notice"] = _error(_sentence(str(error)))
-        return screen
+            return screen | {"notice": _error(_sentence(str(error)))}
+
+    def _pair(self, record: PairRecord, line: Line, visitor: Visitor) -> Json:
+        workspace, pair = self._workspace, record.summary.id
+        terms = workspace.fit(record.fits[-1].id).terms if record.fits else {}
+        draft = workspace.drafts.get(pair, visitor.name)
+        begun = {"note": draft.note, "verdict": str(draft.verdict or ""), "reason": draft.reason} if draft else None
+        disagreed = workspace.reviews.list(pair=pair) if record.summary.disagrees else ()
+        others = {each.pair: each.curator for each in workspace.claims.held() if each.curator != visitor.name}
+        return {
+            "pair": pair_screen(
+                record, job=self.live(pair), worker=self._trouble(), no_mesh=self._no_mesh(record), terms=terms
+            ),
+            "queue": queueing.place(workspace, record, line, visitor.name),
+            "held": others.get(pair, ""),
+            "draft": begun,
+            "judgements": second.judgements(record, disagreed),
+        }
+
+    def _blind(self, review: int, line: Line, visitor: Visitor) -> Json:
+        blind = second.open_review(self._workspace, review, visitor.name)
+        terms = self._workspace.fit(blind.record.fits[-1].id).terms if blind.record.fits else {}
+        pair = pair_screen(blind.record, job=None, worker="", no_mesh=self._no_mesh(blind.record), terms=terms)
+        pair |= {"canUndo": bool(blind.edits), "saved": ""}
+        queue = queueing.place(self._workspace, blind.record, line, visitor.name) | {"previous": False, "next": False}
+        waiting = self._workspace.reviews.open_for(visitor.name)
+        return {"pair": pair, "queue": queue, "review": {"id": review, "waiting": waiting}}
 
     def _no_mesh(self, record: PairRecord) -> str:
         """Why a pair has no meshes to show; empty where it has."""
@@ -244,18 +347,6 @@ class Desk:
         except (ApuError, ValueError) as error:
             return _sentence(str(error))
         return ""
-
-    def _queue(self, record: PairRecord, curator: str) -> Json:
-        workspace, here = self._workspace, record.summary
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).isoformat()
-        return {
-            "place": workspace.position(here, order=ORDER) + 1,
-            "total": workspace.count(),
-            "decided": workspace.count(PairFilter(states=_DECIDED)),
-            "today": len(workspace.decisions(curator=curator, since=today)),
-            "previous": workspace.next_pair(here, order=ORDER, backwards=True) is not None,
-            "next": workspace.next_pair(here, order=ORDER) is not None,
-        }
 
 
 def default_curator() -> str:
@@ -266,12 +357,22 @@ def default_curator() -> str:
         return "curator"
 
 
+def _decision(action: Action, visitor: Visitor) -> Decision:
+    return Decision(
+        verdict=Verdict(action.verdict), curator=visitor.name, reason=action.reason.strip(), note=action.note.strip()
+    )
+
+
 def _check_fit(record: PairRecord) -> None:
     """Make sure that the latest fit is one of the contacts as they stand."""
     if not record.fits:
         raise ValueError("fit this pair first: accepting keeps its latest fit")
     if record.fits[-1].stale:
         raise ValueError("refit first: the contacts have changed since this fit")
+
+
+def _done(text: str) -> Json:
+    return {"kind": "done", "text": text}
 
 
 def _error(text: str) -> Json:

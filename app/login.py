@@ -20,7 +20,7 @@ from review_db.accounts import NAME_LENGTH, PASSWORD_LENGTH, Account, Accounts, 
 _OPEN = ("/login", f"/{ASSETS}/")
 """What a visitor without a session may ask for: the form and the page's own styles and scripts."""
 
-_VIEWERS_MAY_POST = ("/gradio_api/", "/logout")
+_VIEWERS_MAY_POST = ("/gradio_api/", "/logout", "/act")
 """Of these the desk looks at each action."""
 
 _MAX_FORM_BYTES = 16_384

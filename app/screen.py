@@ -20,9 +20,6 @@ from review_db.records import DecisionRecord, FitRecord, JobRecord, PairRecord, 
 
 Json = dict[str, Any]
 
-REASONS = ("no contact", "wrong people", "hidden too much", "wrong keypoints", "fit is wrong", "other")
-"""Offered with a rejection or a flag."""
-
 _BONES = tuple(
     (BODY_25.index(a), BODY_25.index(b))
     for chain in (
@@ -290,12 +287,17 @@ def _decision(record: DecisionRecord | None) -> Json | None:
     if record is None:
         return None
     decision = record.decision
-    past = {Verdict.ACCEPT: "Accepted", Verdict.REJECT: "Rejected", Verdict.FLAG: "Flagged"}[decision.verdict]
     return {
         "verdict": str(decision.verdict),
-        "words": f"{past}: {decision.reason}" if decision.reason else past,
+        "words": decision_words(decision),
         "who": f"by {decision.curator}, {record.made_at[:10]} {record.made_at[11:16]} UTC",
     }
+
+
+def decision_words(decision: Decision) -> str:
+    """A decision in one line."""
+    past = {Verdict.ACCEPT: "Accepted", Verdict.REJECT: "Rejected", Verdict.FLAG: "Flagged"}[decision.verdict]
+    return f"{past}: {decision.reason}" if decision.reason else past
 
 
 def _conflict(edit: Edit | Decision) -> str:

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from app.desk import Desk, default_curator
+from app.desk_routes import add_desk
 from app.guard import Guard
 from app.login import Login, add_login, cookie_name
 from app.meshes import Meshes, Picture, Source
@@ -27,7 +28,7 @@ from app.supervisor import Supervisor
 from apu.errors import ApuError, InputError
 from apu.files import asset
 from review_db import Workspace
-from review_db.accounts import Account, Accounts
+from review_db.accounts import Accounts
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _SWEEP_S = 5.0
@@ -96,15 +97,10 @@ def create_app(
     app.mount(f"/{VENDOR}", StaticFiles(directory=asset("vendor")))
     _add_pictures(app, pictures)
     _add_progress(app, workspace, desk, supervisor)
+    add_desk(app, desk, workspace)
     add_pages(app, Site(workspace=workspace, pictures=pictures, scratch=Path(scratch.name), curator=name, login=login))
     _add_errors(app)
-
-    def act(data: Json, account: Account | None) -> Json:
-        if login and account is None:  # a way in that passes by `Login`: there is none, and none shall come
-            raise InputError("log in first")
-        return desk.act(data, account)
-
-    page = build_page(f"{workspace.path.name} – review", act)
+    page = build_page(f"{workspace.path.name} – review")
     return gr.mount_gradio_app(
         app, page, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False, mcp_server=False,
         max_file_size=1, theme=page_theme(), head=page_head(),

@@ -153,6 +153,15 @@ def with_arrays(record: FitRecord, data: bytes) -> FitResult:
     return FitResult(**values, params=params, start=start, terms=terms)
 
 
+def standing_decisions(connection: sqlite3.Connection, curator: str, last: int) -> tuple[DecisionRecord, ...]:
+    """A curator's latest decisions that still stand, the latest first."""
+    latest = (
+        "d.id IN (SELECT s.id FROM decisions s JOIN pairs q ON q.decision_id = s.id JOIN curators c "
+        "ON c.id = s.curator_id WHERE c.name = ? ORDER BY s.id DESC LIMIT ?)"
+    )
+    return decision_records(connection, latest, (curator, last))[::-1]
+
+
 def decision_records(
     connection: sqlite3.Connection, condition: str, values: tuple[object, ...]
 ) -> tuple[DecisionRecord, ...]:

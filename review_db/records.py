@@ -347,7 +347,8 @@ class Agreement:
         reviews: how many were compared. agreed: with the same verdict.
         verdicts: their number by (decision, review).
         kappa: Cohen's; None without reviews, or where everybody always gives one verdict.
-        f1: of the contacts, equal in parts and sides: twice those that both have over all that either has; None without.
+        f1: of the contacts, equal in parts and sides: twice those that both have over all that either has; None where
+            neither has any.
         side_flips: of the contacts that both have by their parts, the share on which a side differs; those of parts
             without sides aside. None without.
     """

@@ -19,7 +19,7 @@ from review_db.database import Database, later, now, one, sqlite3
 from review_db.edits import PROGRAM, Edit, Sheet, apply, rebuild, to_json
 from review_db.files import Files
 from review_db.records import Agreement, EditRecord, Order, PairFilter, PairRecord, PairState, ReviewRecord
-from review_db.sheets import CONTACTS, as_history, curator_id, load_answers, load_history, load_sheet, refresh
+from review_db.sheets import CONTACTS, as_history, curator_id, load_answers, load_history, refresh
 
 LEASE_S = 24 * 3600.0
 """A review that its curator has not given after this time is free for others."""

@@ -274,6 +274,11 @@ class Workspace:
         with self.database.read() as connection:
             return details.decision_records(connection, condition, (since,) if curator is None else (since, curator))
 
+    def standing_decisions(self, curator: str, *, last: int) -> tuple[DecisionRecord, ...]:
+        """A curator's latest decisions that still stand, the latest first: what `undo_decisions` takes back."""
+        with self.database.read() as connection:
+            return details.standing_decisions(connection, curator, last)
+
     def pace(self, curator: str) -> Pace:
         """How a curator gets on."""
         with self.database.read() as connection:

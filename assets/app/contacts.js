@@ -3,15 +3,17 @@
 import * as adder from "./adder.js";
 import * as bodymap from "./bodymap.js";
 import {button, h, personBadge, replace, sideBadge} from "./dom.js";
+import {drawJudgements} from "./judgements.js";
 import {change, pair, state} from "./state.js";
 
 export function mount(root) {
   const told = h("div", {class: "told"});
   const list = h("div", {class: "lines", role: "list", "aria-label": "Contacts"});
   const whole = h("div", {class: "whole"});
+  const twice = h("div", {class: "judgements", hidden: true});
   const adding = adder.mount();
   const maps = bodymap.mount();
-  root.replaceChildren(h("section", {class: "panel contacts", "aria-label": "Contacts"}, told, list, whole, adding.node, maps.node));
+  root.replaceChildren(h("section", {class: "panel contacts", "aria-label": "Contacts"}, told, twice, list, whole, adding.node, maps.node));
   list.addEventListener("pointerover", (event) => hover(idOf(event)));
   list.addEventListener("pointerleave", () => hover(null));
   list.addEventListener("click", (event) => idOf(event) && change({selected: idOf(event)}));
@@ -22,6 +24,7 @@ export function mount(root) {
     if (!screen.pair) return;
     if (drawn?.screen !== screen) {
       replace(told, ...answer(screen.pair));
+      drawJudgements(twice, screen);
       replace(whole, ...wholeSheet(screen.pair));
     }
     if (drawn?.screen !== screen || drawn.selected !== selected) {

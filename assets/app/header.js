@@ -38,24 +38,34 @@ export function mount(root) {
   };
 }
 
-function where({workspace, queue, pair}) {
-  const share = queue.total ? (100 * queue.decided) / queue.total : 0;
+function where({workspace, queue, pair, review}) {
+  const share = queue.whole ? (100 * queue.decided) / queue.whole : 0;
   return [
     h("strong", {class: "workspace"}, workspace),
-    pair && h("span", {class: "count"}, `pair ${queue.place} of ${queue.total}`),
-    queue.total > 0 && h("span", {class: "progress", role: "img", "aria-label": `${queue.decided} of ${queue.total} decided`},
+    h("button", {type: "button", class: "here", "data-act": "queue", title: `Queue: ${queue.words}`, "aria-label": `Queue: ${queue.words}`},
+      pair && h("span", {class: "count"}, standing(queue, pair, review)), h("span", {class: "words"}, review ? "" : queue.words), h("kbd", {}, "Q")),
+    queue.whole > 0 && h("span", {class: "progress", role: "img", "aria-label": `${queue.decided} of ${queue.whole} decided`, title: `${queue.decided} of ${queue.whole} decided`},
       h("span", {style: `width:${share}%`})),
-    queue.total > 0 && h("span", {class: "muted"}, `${queue.decided} decided, ${queue.today} today`),
+    pair && h("span", {class: "pace", title: `Your own decisions: ${queue.today} today, ${queue.hour} in the last hour${queue.seconds === null ? "" : `, ${Math.round(queue.seconds)} seconds each (median)`}`}, pace(queue)),
     pair?.simulated && h("span", {class: "badge simulated", title: "The picture was rendered and its detections and answer drawn by this program; it shows no real people."}, "simulated"),
   ];
 }
 
-function words({notice, pair}, saving) {
+function standing({place, total}, pair, review) {
+  if (review) return `second review, ${review.waiting} ${review.waiting === 1 ? "waits" : "wait"}`;
+  return place === null ? `pair ${pair.id}, not in this queue of ${total}` : `${place} of ${total}`;
+}
+
+const pace = ({today, seconds}) => `${today} today` + (seconds === null ? "" : `, ${Math.round(seconds)} s each`);
+
+function words({notice, pair, held}, saving) {
   const conflict = pair?.conflicts[0];
   if (conflict)
     return [h("span", {class: "notice error"}, conflict.text,
       button("apply-mine", "Apply mine", null, {"data-id": conflict.id}),
       button("keep-theirs", "Keep theirs", null, {"data-id": conflict.id}))];
+  if (notice?.kind === "error") return [h("span", {class: "notice error"}, notice.text, notice.pair && button("open", `To pair ${notice.pair}`, null, {"data-id": notice.pair}))];
+  if (held) return [h("span", {class: "notice held"}, `${held} is working on this pair.`, button("next", "Next free pair", "Space"))];
   if (notice) return [h("span", {class: `notice ${notice.kind}`}, notice.text)];
   if (saving) return [h("span", {class: "muted"}, "saving …")];
   return [pair?.saved && h("span", {class: "muted"}, `saved ${pair.saved}`)];

@@ -1,12 +1,15 @@
 // One list of actions: each has a name, keys and words; buttons and the keyboard find it here.
 
 import {add, cancel as cancelAdding} from "./adder.js";
+import {leaveBy, next, previous} from "./ahead.js";
 import {step} from "./contacts.js";
 import {because, decide, isAsking, stopAsking} from "./decide.js";
+import * as decisions from "./decisions.js";
 import {h} from "./dom.js";
 import {theme} from "./header.js";
 import {zoom} from "./photo.js";
-import {act, change, isAsked, isRunning, pair, selected, state} from "./state.js";
+import * as queue from "./queue.js";
+import {act, change, isAsked, isRunning, look, pair, selected, state} from "./state.js";
 
 const edit = (name, values = {}) => () => selected() && act(name, {contact: state.selected, ...values});
 const layer = (name) => () => change({layers: {...state.layers, [name]: !state.layers[name]}});
@@ -30,6 +33,8 @@ function fit() {
 
 function escape() {
   if (state.adding) cancelAdding();
+  else if (decisions.isOpen()) decisions.close();
+  else if (queue.isOpen()) queue.toggle(false);
   else if (isAsking()) stopAsking();
   else if (running() || isAsked("fit")) act("cancel");
 }
@@ -54,8 +59,12 @@ const ACTIONS = {
   accept: ["a", "accept", () => decide("accept")],
   reject: ["r", "reject, then a reason's digit (again: without)", () => decide("reject")],
   flag: ["g", "flag, then a reason's digit (again: without)", () => decide("flag")],
-  next: [" ", "next pair without deciding", () => state.screen.queue.next && act("next")],
-  previous: ["Backspace", "back", () => state.screen.queue.previous && act("previous")],
+  next: [" ", "next pair without deciding", next],
+  previous: ["Backspace", "back", previous],
+  skip: ["l", "later: put the pair aside", () => leaveBy("skip", {}, {sure: true})],
+  decisions: ["z", "your latest decisions; again: take the latest back", decisions.open],
+  queue: ["q", "the queue: filters, order, pairs", () => queue.toggle()],
+  find: ["/", "search the queue", queue.find],
   points: ["k", "keypoints on or off", layer("points")],
   lines: ["c", "contact lines on or off", layer("lines")],
   mesh: ["o", "meshes over the photograph", layer("mesh")],
@@ -82,11 +91,30 @@ const ACTIONS = {
   "apply-mine": [null, null, (conflict) => act("settle", {conflict, apply: true})],
   "keep-theirs": [null, null, (conflict) => act("settle", {conflict, apply: false})],
   reason: [null, null, because],
+  open: [null, null, (id) => look({pair: id})],
+  "take-back": [null, null, decisions.takeBack],
+  "decisions-close": [null, null, decisions.close],
+  "come-back": [null, null, queue.comeBack],
+  review: [null, null, () => { queue.toggle(false); act("review", {pair: undefined, review: undefined}); }],
+  "leave-review": [null, null, () => look({})],
+  "take-contacts": [null, null, (review) => act("take-contacts", {take: review})],
 };
+
+/** What somebody may do who may only look. */
+const LOOKING = new Set([
+  "up", "down", "next", "previous", "queue", "find", "open", "theme", "keys", "pages", "start", "fitted", "tab-photo", "tab-meshes",
+  "points", "lines", "mesh", "wipe", "compare", "zoom-in", "zoom-out", "zoom-all", "photo", "front", "side", "top", "heat", "person-a", "person-b", "tab",
+]);
+
+/** Take away what a viewer may not do; called after every change. */
+export function hideForbidden({screen: {mayWrite}}) {
+  if (mayWrite) return;
+  for (const node of document.querySelectorAll(".apu [data-act]")) if (!LOOKING.has(node.dataset.act)) node.hidden = true;
+}
 
 const GROUPS = {
   Contacts: ["up", "down", "flip", "flip-a", "flip-b", "take", "take-all", "drop", "add", "mirror-a", "mirror-b", "swap", "undo"],
-  "Fit and decide": ["fit", "cancel", "accept", "reject", "flag", "next", "previous"],
+  "Fit and decide": ["fit", "cancel", "accept", "reject", "flag", "next", "previous", "skip", "decisions", "queue", "find"],
   "Look": ["points", "lines", "mesh", "wipe", "compare", "zoom-in", "zoom-out", "zoom-all", "photo", "front", "side", "top", "heat", "person-a", "person-b", "tab", "pages", "keys"],
 };
 
@@ -117,6 +145,7 @@ function toggleList() {
 }
 
 function perform(name, id) {
+  if (!state.screen?.mayWrite && !LOOKING.has(name)) return;
   if (state.screen?.pair || name === "keys" || name === "theme") ACTIONS[name][2](id);
 }
 
@@ -126,6 +155,7 @@ const pressing = (event) => ["Enter", " "].includes(event.key) && event.target.c
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
   const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
+  if (decisions.isOpen() && (digit || event.code === "Digit0")) return () => decisions.takeBack(Number(digit ?? 10));
   if (isAsking() && digit && !event.shiftKey) return () => because(Number(digit) - 1);
   const key = event.shiftKey && digit ? `shift ${digit}` : prefix + event.key;
   prefix = "";

@@ -1,12 +1,16 @@
 // Entry: each panel's script calls `panel`, the component that talks to the server calls `desk`.
 
+import {prepare} from "./ahead.js";
+import * as claims from "./claims.js";
 import * as contacts from "./contacts.js";
 import * as decide from "./decide.js";
+import * as decisions from "./decisions.js";
 import * as fit from "./fit.js";
 import * as header from "./header.js";
 import * as keys from "./keys.js";
 import * as meshes from "./meshes.js";
 import * as photo from "./photo.js";
+import * as queue from "./queue.js";
 import {connect, subscribe} from "./state.js";
 
 const PANELS = {
@@ -18,11 +22,16 @@ export function panel(name, element) {
   subscribe(PANELS[name](element.firstElementChild));
 }
 
-export function desk(element, props, watch, events) {
+export function desk(element) {
   header.theme.start();
   subscribe(header.mount(element.querySelector(".apu-header")));
+  subscribe(queue.mount(element.querySelector(".apu-queue")));
+  decisions.mount(element.querySelector(".apu-decisions"));
   keys.mount(element.querySelector(".apu-keys"));
   keys.listen();
-  connect(props, watch, events);
+  subscribe(prepare);
+  subscribe(claims.follow);
+  subscribe(keys.hideForbidden);
+  connect();
   fit.follow();
 }

@@ -1,9 +1,16 @@
 // What the page knows: the server's last screen, what the curator looks at, and the one way to change either.
 
+import {foreseen} from "./foresee.js";
+
+const PATIENCE_MS = 15000;
+const OWN = new Set(["pair", "review"]); // names in the address that are no part of the queue
+
 const listeners = new Set();
 const waiting = [];
-let tell = null; // {act}: the events of the component that talks to the server
-let sent = null; // {name, timer}: the request that the server has not answered yet
+const revisions = new Map(); // of the pairs that this page has seen; an edit goes on from the last one it made
+let sent = null; // the action that the server has not answered yet
+let told = null; // the screen as the server gave it, without what is foreseen
+let visits = 0; // counts what is shown; an answer to an earlier visit moves nothing
 
 export const state = {
   screen: null,
@@ -41,28 +48,19 @@ export const pair = () => state.screen?.pair ?? null;
 
 export const selected = () => pair()?.contacts.find((line) => line.id === state.selected) ?? null;
 
-/** Connect the component that talks to the server; called once by its own script. */
-export function connect(props, watch, events) {
-  tell = events;
-  const receive = () => {
-    const screen = props.value;
-    if (!screen?.serial) return;
-    clearTimeout(sent?.timer);
-    sent = null;
-    const moved = screen.pair?.id !== state.screen?.pair?.id;
-    const kept = screen.pair?.contacts.some((line) => line.id === state.selected);
-    change({
-      screen,
-      saving: waiting.length > 0,
-      live: moved || !isRunning(screen.pair?.job) ? null : state.live,
-      selected: kept && !moved ? state.selected : doubtful(screen.pair?.contacts ?? []),
-      ...(moved && {adding: null, pointed: null, hovered: null, compare: {...state.compare, left: null, right: null}}),
-    });
-    remember(screen);
-    flush();
-  };
-  watch("value", receive);
-  receive();
+/** The queue that is worked off, as it stands in the address. */
+export const queue = () => {
+  const named = new URL(location.href).searchParams;
+  for (const name of OWN) named.delete(name);
+  return named.toString();
+};
+
+/** Show the first screen; called once. */
+export async function connect() {
+  const first = await window.apuFirst.then((answer) => answer.json(), () => null);
+  const named = localStorage.getItem("apu.curator");
+  if (first && !(named && !first.role && named !== first.curator)) return show(first);
+  look({pair: first?.pair?.id ?? undefined, review: first?.review?.id}); // as seen by who gave a name on this page
 }
 
 /** Whether a fit job waits or runs. */
@@ -96,49 +94,128 @@ export function shown({screen: {pair: now}, live, mesh}) {
 /** The contact to begin with: the first that the denoiser doubts, else the first. */
 const doubtful = (contacts) => (contacts.find((line) => line.suggestion) ?? contacts[0])?.id ?? null;
 
-/** Ask the server for something; requests go one after the other, each from the revision the last one made. */
+/** Show a screen; of actions under way it already shows what they will change. */
+export function show(screen, {visit = true} = {}) {
+  if (visit) visits += 1;
+  told = screen;
+  if (screen.pair && !screen.review) revisions.set(screen.pair.id, screen.pair.revision);
+  const moved = screen.pair?.id !== state.screen?.pair?.id;
+  const next = foreseen(screen, [sent, ...waiting]);
+  const kept = next.pair?.contacts.some((line) => line.id === state.selected);
+  change({
+    screen: next,
+    saving: busy(),
+    live: moved || !isRunning(next.pair?.job) ? null : state.live,
+    selected: kept && !moved ? state.selected : doubtful(next.pair?.contacts ?? []),
+    ...(moved && {adding: null, pointed: null, hovered: null, compare: {...state.compare, left: null, right: null}}),
+  });
+  remember(next);
+}
+
+const busy = () => Boolean(sent?.saves || waiting.some((action) => action.saves));
+
+/** Ask the server to do something; requests go one after the other, each from the revision the last one made. */
 export function act(name, values = {}) {
-  waiting.push({name, ...values});
-  change({saving: true});
+  waiting.push({name, pair: pair()?.id, review: state.screen?.review?.id, visit: visits, saves: true, ...values});
+  if (told) change({saving: busy(), screen: foreseen(told, [sent, ...waiting])});
   flush();
+}
+
+/** Go somewhere without changing anything: `pair`, or `go: "next"` and "previous" from there. */
+export async function look(values) {
+  visits += 1;
+  const visit = visits;
+  const query = new URLSearchParams(queue());
+  for (const [name, value] of Object.entries({...values, as: curator()})) if (value !== undefined) query.set(name, value);
+  try {
+    const answer = await fetch(`screen?${query}`, {cache: "no-store"});
+    if (!answer.ok) return unanswered(answer.status);
+    const screen = await answer.json();
+    if (visit === visits) show(screen);
+  } catch {
+    if (visit === visits) unanswered();
+  }
 }
 
 /** Whether an action has been asked for that the server has not answered yet. */
 export const isAsked = (name) => sent?.name === name || waiting.some((action) => action.name === name);
 
-function flush() {
-  if (sent || !waiting.length || !tell || !state.screen) return;
-  const action = {
-    pair: pair()?.id,
-    revision: pair()?.revision,
-    ...waiting.shift(),
-    curator: curator(),
-  };
-  sent = {name: action.name, timer: setTimeout(unanswered, 15000)};
-  tell.act(action);
+async function flush() {
+  if (sent || !waiting.length || !state.screen) return;
+  sent = waiting.shift();
+  const {visit, saves, after, ...action} = sent;
+  await after; // a draft on its way must not come after the decision that ends it
+  const answer = await ask("act", {revision: revisions.get(action.pair), queue: queue(), ...action}).catch(() => null);
+  if (!answer?.ok) return unanswered(answer?.status);
+  const screen = await answer.json();
+  sent = null;
+  receive(screen, visit);
+  flush();
 }
 
-async function unanswered() {
+/** An answer to something that was asked from what is still shown is shown; of others only what went wrong is said. */
+function receive(screen, visit) {
+  if (screen.pair && !screen.review) revisions.set(screen.pair.id, screen.pair.revision);
+  if (visit === visits) return show(screen, {visit: false});
+  if (screen.pair?.id === told?.pair?.id) return show(screen, {visit: false});
+  const {notice, pair: other} = screen;
+  const text = other?.conflicts?.length ? `Pair ${other.id}: ${other.conflicts[0].text}` : notice?.text;
+  if (told && text) told = {...told, notice: {kind: notice?.kind ?? "error", text, pair: other?.id}};
+  if (told) change({saving: busy(), screen: foreseen(told, [sent, ...waiting])});
+}
+
+/** Post something to the server as JSON, with the curator's name. */
+export async function ask(address, values) {
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PATIENCE_MS);
+  try {
+    return await fetch(address, {
+      method: "POST", headers: {"content-type": "application/json"}, signal: patience.signal,
+      body: JSON.stringify({...values, curator: curator()}),
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unanswered(status) {
   sent = null;
   waiting.length = 0;
-  const asked = await fetch("config", {method: "HEAD"}).catch(() => null);
-  const text = asked?.status === 401
+  const text = status === 401
     ? "You are logged out, so the last change is not saved; reload this page to log in again."
     : "The server did not answer, so the last change may not be saved; reload to see what is.";
-  change({saving: false, screen: {...state.screen, notice: {kind: "error", text}}});
+  if (told) change({saving: false, screen: {...told, notice: {kind: "error", text}}});
 }
 
 function remember(screen) {
   const url = new URL(location.href);
   const id = screen.pair?.id?.toString() ?? null;
-  if (url.searchParams.get("pair") === id) return;
-  if (id === null) url.searchParams.delete("pair");
-  else url.searchParams.set("pair", id);
+  const review = screen.review?.id?.toString() ?? null;
+  if (url.searchParams.get("pair") === id && url.searchParams.get("review") === review) return;
+  for (const [name, value] of [["pair", id], ["review", review]]) {
+    if (value === null) url.searchParams.delete(name);
+    else url.searchParams.set(name, value);
+  }
+  go(url);
+}
+
+/** Put a place into the address, so that it can be shared and come back to. */
+export function go(url) {
   const first = history.state?.apu === undefined;
   history[first ? "replaceState" : "pushState"]({apu: true}, "", url);
 }
 
+/** Work another queue off: its query goes into the address, the pair stays. */
+export function chooseQueue(query) {
+  const url = new URL(location.href);
+  const named = new URLSearchParams(query);
+  for (const name of OWN) if (url.searchParams.has(name)) named.set(name, url.searchParams.get(name));
+  url.search = named;
+  go(url);
+}
+
 addEventListener("popstate", () => {
-  const id = Number(new URL(location.href).searchParams.get("pair"));
-  if (id && id !== pair()?.id) act("open", {pair: id});
+  const named = new URL(location.href).searchParams;
+  const [id, review] = [Number(named.get("pair")), Number(named.get("review"))];
+  look({pair: id || pair()?.id, review: review || undefined});
 });

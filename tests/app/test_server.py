@@ -115,8 +115,7 @@ def test_a_hostile_page_can_neither_read_nor_write(client: TestClient, path: Pat
         for address in ("/", "/config", "/image/1", "/live/1", "/mesh/1/guess/1/front"):
             assert client.get(address, headers=headers).status_code == 403
         edit = {"name": "flip", "contact": 1, "pair": 1, "revision": before.revision}
-        body = {"fn_index": 0, "data": [], "event_data": edit, "session_hash": "s"}
-        answer = client.post("/gradio_api/run/predict", json=body, headers=headers)
+        answer = client.post("/act", json=edit, headers=headers)
         assert answer.status_code == 403
         assert "access-control-allow-origin" not in answer.headers
         assert workspace.pair(1).sheet == before
@@ -126,18 +125,22 @@ def test_the_same_request_from_its_own_page_is_served(client: TestClient, path: 
     with Workspace.open(path) as workspace:
         before = workspace.pair(2).sheet
         edit = {"name": "flip", "contact": 1, "pair": 2, "revision": before.revision}
-        body = {"fn_index": 0, "data": [], "event_data": edit, "session_hash": "s", "trigger_id": 1}
-        answer = client.post("/gradio_api/run/predict", json=body, headers={"origin": "http://127.0.0.1:7860"})
+        answer = client.post("/act", json=edit, headers={"origin": "http://127.0.0.1:7860"})
         assert answer.status_code == 200
         assert workspace.pair(2).sheet.revision == before.revision + 1
 
 
-@pytest.mark.parametrize("event", [None, 7, "open", [1], {"pair": "../x"}, {"name": "flip", "pair": 1e999}])
-def test_what_no_page_sends_is_no_failure(client: TestClient, event: object) -> None:
-    body = {"fn_index": 0, "data": [], "event_data": event, "session_hash": "s"}
-    content = json.dumps(body).encode()
-    answer = client.post("/gradio_api/run/predict", content=content, headers={"content-type": "application/json"})
+@pytest.mark.parametrize("sent", [{"pair": "../x"}, {"name": "flip", "pair": 1e999}, {}, {"name": [1]}])
+def test_what_no_page_sends_is_answered_with_a_sentence(client: TestClient, sent: dict) -> None:
+    answer = client.post("/act", content=json.dumps(sent).encode(), headers={"content-type": "application/json"})
     assert answer.status_code == 200, answer.text
+    assert answer.json()["notice"]["kind"] == "error"
+
+
+@pytest.mark.parametrize("sent", [None, 7, "open", [1]])
+@pytest.mark.parametrize("address", ["act", "claim", "draft", "view", "arrangement"])
+def test_what_is_no_request_at_all_is_refused(client: TestClient, address: str, sent: object) -> None:
+    assert client.post(f"/{address}", json=sent).status_code == 422
 
 
 @pytest.mark.parametrize("address", ["upload", "component_server", "stream/1", "queue/join", "queue/data", "call/act"])

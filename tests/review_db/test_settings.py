@@ -26,7 +26,7 @@ def test_a_team_says_how_many_pairs_are_judged_twice(workspace) -> None:
         workspace.settings.set_review_share(1.5)
 
 
-def test_pace_is_the_median_time_from_one_decision_to_the_next_without_breaks(workspace, add_pairs, monkeypatch) -> None:
+def test_pace_is_the_median_time_between_decisions_without_breaks(workspace, add_pairs, monkeypatch) -> None:
     pairs = add_pairs(6)
     assert workspace.pace("ada").seconds is None
     times = iter(("08:00:00", "08:00:10", "08:00:40", "12:00:00", "12:00:20"))

@@ -1,0 +1,71 @@
+// Moving through the queue: the next pair is asked for, claimed and its pictures fetched while this one is looked at.
+
+import {act, ask, curator, look, pair, queue, show, state} from "./state.js";
+
+let ready = null; // {from, query, screen}: what comes next, as of this pair and queue
+let asking = 0;
+let kept = []; // pictures of the next pair, so that the browser does not drop them
+
+/** The pair that waits ready behind this one, if any. */
+export const readyPair = () => (isCurrent(ready) ? ready.screen.pair.id : null);
+
+const isCurrent = (found) => Boolean(found?.screen.pair) && found.from === pair()?.id && found.query === queue();
+
+/** Keep the next pair ready, for as long as the page shows this one. */
+export function prepare({screen}) {
+  const now = screen.pair;
+  if (!now || screen.review || state.saving || isCurrent(ready) || ready?.failed === `${now.id}?${queue()}`) return;
+  const turn = ++asking;
+  setTimeout(() => turn === asking && fetchNext(now.id, queue(), turn), 0);
+}
+
+async function fetchNext(from, query, turn) {
+  const found = await (state.screen.mayWrite ? claimed(from, query) : seen(from, query)).catch(() => null);
+  if (turn !== asking || pair()?.id !== from) return;
+  if (!found?.pair || found.pair.id === from) {
+    ready = {from, query, screen: {}, failed: `${from}?${query}`};
+    return;
+  }
+  ready = {from, query, screen: found};
+  const {crop, start, fit} = found.pair;
+  kept = [crop.url, fit.overlay ?? start.overlay].filter(Boolean).map((url) => Object.assign(new Image(), {src: url}));
+  const solid = fit.solid ?? start.solid;
+  if (solid) fetch(solid).catch(() => null); // the 3D view finds it in the browser's cache
+}
+
+const claimed = async (pairId, query) => (await ask("act", {name: "ahead", pair: pairId, queue: query})).json();
+
+async function seen(pairId, query) {
+  const named = new URLSearchParams(query);
+  for (const [name, value] of Object.entries({pair: pairId, go: "next", as: curator()})) named.set(name, value);
+  return (await fetch(`screen?${named}`, {cache: "no-store"})).json();
+}
+
+/** The next pair of the queue, at once where it is ready. */
+export function next() {
+  if (state.screen.review) return;
+  if (isCurrent(ready)) show(take());
+  else if (!state.screen.queue.next && state.screen.queue.place !== null) return;
+  else if (state.screen.mayWrite) act("next", {saves: false});
+  else look({go: "next", pair: pair().id});
+}
+
+export function previous() {
+  if (!state.screen.review && state.screen.queue.previous) look({go: "previous", pair: pair().id});
+}
+
+/** Leave this pair by an action that goes on: what is ready is shown before the server has answered. */
+export function leaveBy(name, values, {sure}) {
+  const was = pair().id;
+  if (state.screen.review || !sure || !isCurrent(ready)) return act(name, {then: readyPair() ?? undefined, ...values});
+  const screen = take();
+  show(screen);
+  act(name, {pair: was, then: screen.pair.id, ...values});
+}
+
+function take() {
+  const {screen} = ready;
+  ready = null;
+  kept = [];
+  return screen;
+}

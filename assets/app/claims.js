@@ -1,0 +1,38 @@
+// Who works on what: the open pair and the next one are claimed while this page is open, and left with it.
+
+import {readyPair} from "./ahead.js";
+import {ask, change, curator, state} from "./state.js";
+
+const RENEW_MS = 60000;
+let held = []; // pairs that this page holds: the open one and the one after it
+let timer = 0;
+
+/** Claim what is shown and leave what was; called after every change. */
+export function follow({screen}) {
+  if (!screen.mayWrite) return;
+  const now = [...new Set([screen.review ? null : screen.pair?.id, readyPair()].filter(Boolean))];
+  const left = held.filter((id) => !now.includes(id));
+  const fresh = now.some((id) => !held.includes(id));
+  held = now;
+  if (fresh || left.length) renew(left);
+}
+
+async function renew(left = []) {
+  clearTimeout(timer);
+  timer = setTimeout(renew, RENEW_MS);
+  if (!held.length && !left.length) return;
+  const pairs = held;
+  const answer = await ask("claim", {pairs, left}).catch(() => null);
+  if (!answer?.ok) return; // the next action says so
+  const by = (await answer.json()).held[state.screen.pair?.id] ?? "";
+  if (pairs.includes(state.screen.pair?.id) && by !== state.screen.held) change({screen: {...state.screen, held: by}});
+}
+
+addEventListener("pagehide", () => {
+  if (!held.length) return;
+  const body = JSON.stringify({left: held, curator: curator()});
+  held = [];
+  navigator.sendBeacon("claim", new Blob([body], {type: "application/json"}));
+});
+
+addEventListener("pageshow", (event) => event.persisted && state.screen && follow(state));
