@@ -14,7 +14,6 @@ from app.filters import address_of, filter_of, order_of
 from app.pages.shell import Json, Sent, Site
 from app.pages.thumbs import thumbnail
 from app.responses import Id, pictured
-from app.screen import REASONS
 from apu.types import Decision, Verdict
 from review_db import PairFilter, PairSummary, ViewRecord, bulk
 
@@ -63,7 +62,7 @@ def add_library(app: FastAPI, site: Site) -> None:
             "total": total, "page": page, "pages": pages, "all": workspace.count(),
             "pairs": [_tile(line, names=visitor.sees_names) for line in lines],
             "views": [_view(view) for view in workspace.views.list()] if visitor.sees_names else [],
-            "reasons": list(REASONS),
+            "reasons": list(site.workspace.settings.reasons),
         }  # fmt: skip
 
     @app.get("/library/facets")

@@ -11,7 +11,7 @@ from apu.body.model import BodyModel
 from apu.types import Verdict
 from review_db import PairState, Workspace, export, read_export
 
-from .conftest import TRUE
+from .conftest import TRUE, until
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +31,7 @@ def test_a_wrong_side_is_corrected_fitted_accepted_and_exported(
 
         page.get_by_role("button", name="Flip F").click()
         expect(page.locator(".line.changed")).to_contain_text("was right upper arm – left upper arm")
-        assert workspace.pair(1).sheet.contacts[0].contact.parts == TRUE[0].parts
+        until(lambda: workspace.pair(1).sheet.contacts[0].contact.parts == TRUE[0].parts, "the flip is saved")
 
         expect(page.locator("image.mesh[href*='guess']")).to_have_count(1)
         page.get_by_role("button", name="Fit ⏎").click()
