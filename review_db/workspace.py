@@ -46,8 +46,8 @@ class Workspace:
     disk, damaged file, not a workspace, ...) are `StoreError`; a wrong argument is `ValueError`.
 
     Attributes:
-        path: the folder. jobs: the queue of fits and questions. claims, drafts, fans, reviews, settings, views: see their
-            classes.
+        path: the folder. jobs: the queue of fits and questions. claims, drafts, fans, reviews, settings, views: see
+            their classes.
         database, files, queue: what lies below.
     """
 
