@@ -2,6 +2,8 @@
 
 import {act, ask, curator, look, pair, queue, show, state} from "./state.js";
 
+const AFTER_MS = 250; // what is looked at now comes first
+
 let ready = null; // {from, query, screen}: what comes next, as of this pair and queue
 let asking = 0;
 let kept = []; // pictures of the next pair, so that the browser does not drop them
@@ -16,7 +18,7 @@ export function prepare({screen}) {
   const now = screen.pair;
   if (!now || screen.review || state.saving || isCurrent(ready) || ready?.failed === `${now.id}?${queue()}`) return;
   const turn = ++asking;
-  setTimeout(() => turn === asking && fetchNext(now.id, queue(), turn), 0);
+  setTimeout(() => turn === asking && fetchNext(now.id, queue(), turn), AFTER_MS);
 }
 
 async function fetchNext(from, query, turn) {

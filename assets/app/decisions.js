@@ -20,7 +20,7 @@ export async function open() {
   found = await fetch(`decisions?${named}`, {cache: "no-store"}).then((answer) => (answer.ok ? answer.json() : []), () => []);
   draw();
   panel.hidden = false;
-  panel.querySelector("button").focus({preventScroll: true});
+  (panel.querySelector("li button") ?? panel.querySelector("button")).focus({preventScroll: true});
 }
 
 export function close() {
