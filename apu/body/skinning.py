@@ -98,6 +98,11 @@ def stack(poses: list[Pose]) -> Pose:
     return Pose(*(torch.stack([getattr(p, f.name) for p in poses]) for f in fields(Pose)))
 
 
+def joined(*poses: Pose) -> Pose:
+    """Batches of poses, one after the other along their first axis."""
+    return Pose(*(torch.cat([getattr(p, f.name) for p in poses]) for f in fields(Pose)))
+
+
 class Frames(NamedTuple):
     """Where the joints are, per person.
 

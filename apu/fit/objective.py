@@ -94,6 +94,20 @@ class Objective:
         some.problem, some._pairs, some._collider = self.problem[index], self._pairs[index], None
         return some
 
+    def each_without_one(self) -> tuple["Objective", Int[Tensor, "M"]]:
+        """Of every pair one objective less each contact that may be given up; see `Problem.each_without_one`."""
+        problem, pairs = self.problem.each_without_one()
+        some = self[pairs]
+        some.problem = problem
+        return some, pairs
+
+    def joined(self, other: "Objective") -> "Objective":
+        """The pairs of this batch and then those of another that was chosen from the same one."""
+        both = copy(self)
+        both.problem, both._pairs = self.problem.joined(other.problem), torch.cat([self._pairs, other._pairs])
+        both._collider = None
+        return both
+
     def evaluate(self, pose: Pose, phase: Phase) -> Evaluation:
         """The objective at `pose` (N, P, ...)."""
         frames = self.body.surface.skeleton.frames(pose)
@@ -104,6 +118,7 @@ class Objective:
             parts.append(self._penetration(pose, frames, phase))
         parts += [term(pose, frames, phase, self._pairs) for term in self._further]
         terms = {name: value for values, _ in parts for name, value in values.items()}
+        terms["given_up"] = self.problem.given_up
         total = torch.stack(list(terms.values())).sum(0)
 
         fixed = [] if phase.shape else [slice(k + BETAS.start, k + BETAS.stop) for k in (0, NUM_PARAMS)]

@@ -69,6 +69,9 @@ class FitOptions:
         beta_sigma: L_beta, standard deviations of the shape space. child_sigma: of the 11th beta from the start.
         transl_sigma: metres from the start along x, y, z (depth is what a start knows least).
         gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.mixture`).
+        doubt: what it costs the objective to fit without a contact of W = 1 that a program stated; a curator's contacts
+            stay.
+        leading: of a pair's starts (facings, readings of limbs in depth), so many go on after the first phase.
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
         max_seconds: per pair; the best state stands after this time.
         reprojection_limit: the automatic filter keeps a pair below it, 512-units (APU, section 3.3).
@@ -96,6 +99,8 @@ class FitOptions:
     child_sigma: float = 0.1
     transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.15)
     gmm_weight: float = 1.0
+    doubt: float = 4.0
+    leading: int = 2
     kick_depth: float = 0.005
     kicks: int = 4
     max_seconds: float = 6.0
@@ -105,7 +110,7 @@ class FitOptions:
         if not (self.schedule and self.refit):
             raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
-        for name in (*sigmas, "max_seconds", "contact_pairs", "reprojection_limit"):
+        for name in (*sigmas, "max_seconds", "contact_pairs", "leading", "reprojection_limit"):
             values = getattr(self, name)
             if not all(value > 0 for value in (values if isinstance(values, tuple) else (values,))):
                 raise ValueError(f"{name} must be positive, got {values}")

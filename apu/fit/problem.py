@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from apu.body.skinning import NUM_JOINTS, Pose, SkinnedPoints
+from apu.body.skinning import NUM_JOINTS, Pose, SkinnedPoints, joined
 from apu.errors import FitError
 from apu.fit.options import FitOptions
 from apu.fit.proxy import PART_SAMPLES, FitBody
@@ -31,6 +31,8 @@ class Problem:
         observed, weight: BODY_25 in pixels and their confidences (0: not used); unit: 512-units per pixel.
         focal, centre: of the camera, pixels.
         part_index: samples of every contact's two parts, as ids of `samples`; contact_weight: W, 0 for padding.
+        give_up: what it costs the objective to fit without a contact, infinite where that is not to be; given_up: what
+            it has cost so far.
     """
 
     start: Pose
@@ -43,6 +45,8 @@ class Problem:
     centre: Float[Tensor, "N 2"]
     part_index: Int[Tensor, "N P C S"]
     contact_weight: Float[Tensor, "N C"]
+    give_up: Float[Tensor, "N C"]
+    given_up: Float[Tensor, "N"]
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -50,6 +54,20 @@ class Problem:
     def __getitem__(self, index: Tensor | slice) -> "Problem":
         """The chosen pairs."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def joined(self, other: "Problem") -> "Problem":
+        """These pairs and then those."""
+        both = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return replace(
+            self, **{name: joined(a, b) if isinstance(a, Pose) else torch.cat([a, b]) for name, a, b in both}
+        )
+
+    def each_without_one(self) -> tuple["Problem", Int[Tensor, "M"]]:
+        """Every pair without one of the contacts that may be given up, and which of these pairs each of the M is."""
+        pairs, contact = (torch.isfinite(self.give_up) & (self.contact_weight > 0)).nonzero(as_tuple=True)
+        some, at = self[pairs], torch.arange(len(pairs), device=pairs.device)
+        weight = some.contact_weight.index_put((at, contact), some.contact_weight.new_zeros(()))
+        return replace(some, contact_weight=weight, given_up=some.given_up + some.give_up[at, contact]), pairs
 
 
 def check_keypoints(observation: PairObservation, options: FitOptions) -> None:
@@ -87,7 +105,7 @@ def build_problem(
     target[..., 0, :, :][cut_off] = without_depth_tilt(target[..., 0, :, :][cut_off])
     sigma[hidden.cpu().numpy()] = options.hidden_leg_sigma
     cameras = [o.camera for o in observations]
-    index, weight = _contact_samples(contacts, body)
+    index, weight, give_up = _contact_samples(contacts, body, options)
     used, part_index = np.unique(index, return_inverse=True)
     device = surface.rest.device
     problem = Problem(
@@ -101,6 +119,8 @@ def build_problem(
         centre=tensor([c.K[:2, 2] for c in cameras]),
         part_index=torch.as_tensor(part_index.reshape(index.shape), device=device),
         contact_weight=tensor(weight),
+        give_up=tensor(give_up),
+        given_up=tensor(np.zeros(len(contacts))),
     )
     samples = surface.take(used[:, None], np.ones((len(used), 1)))
     return problem, samples, body.normals[torch.as_tensor(used, device=device)]
@@ -122,15 +142,19 @@ def without_depth_tilt(orient: Float[Tensor, "people 3 3"]) -> Float[Tensor, "pe
     return roma.rotvec_to_rotmat(about_x) @ orient
 
 
-def _contact_samples(contacts: Sequence[Sequence[Contact]], body: FitBody) -> tuple[np.ndarray, np.ndarray]:
+def _contact_samples(
+    contacts: Sequence[Sequence[Contact]], body: FitBody, options: FitOptions
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     most = max((len(c) for c in contacts), default=0)
     index = np.zeros((len(contacts), 2, most, PART_SAMPLES), np.int64)
-    weight = np.zeros((len(contacts), most))
+    weight, give_up = np.zeros((len(contacts), most)), np.full((len(contacts), most), np.inf)
     for n, row in enumerate(contacts):
         for c, contact in enumerate(row):
             index[n, :, c] = [body.samples(part) for part in contact.parts]
             weight[n, c] = contact.weight
-    return index, weight
+            if contact.source != "curator":
+                give_up[n, c] = options.doubt * contact.weight
+    return index, weight, give_up
 
 
 def _pose_sigma(confidence: np.ndarray, options: FitOptions) -> Float[np.ndarray, "P 22"]:

@@ -17,13 +17,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from apu.body.model import BodyModel
-from apu.body.skinning import Pose, stack
+from apu.body.skinning import Pose, joined, stack
 from apu.errors import FitError
 from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Evaluation, Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_keypoints
 from apu.fit.proxy import FitBody, fit_body
+from apu.fit.relief import nearest_reading, readings
 from apu.fit.solver import Step, minimise
 from apu.fit.start import facings, initial_pose
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
@@ -156,40 +157,50 @@ def _fit_together(
     cancelled: Callable[[], bool] | None,
 ) -> list[FitResult | FitError]:
     began, prepared = time.monotonic(), fit_body(body)
-    guesses: list[tuple[int, Pose]] = []  # the pair, and a start that it may have had
+    guesses: dict[int, Pose] = {}  # of the pairs that can be fitted
+    hypotheses: list[tuple[int, Pose]] = []  # a pair, and what its start may have been
     outcomes: list[FitResult | FitError | None] = [None] * len(observations)
     for pair, observation in enumerate(observations):
         try:
             check_keypoints(observation, options)
-            guess = initial_pose(observation, prepared)
+            guesses[pair] = guess = initial_pose(observation, prepared)
         except FitError as error:
             outcomes[pair] = error
             continue
-        several = facings(observation, guess, prepared.skin.skeleton) if starts is None else [guess]
-        guesses += [(pair, start) for start in several]
-    if guesses:
-        pairs, poses = zip(*guesses, strict=True)
+        skeleton, earlier = prepared.skin.skeleton, None if starts is None else _pose(starts[pair], body)
+        several = (
+            [nearest_reading(guess, earlier, contacts[pair], skeleton)]
+            if earlier
+            else [
+                reading
+                for facing in facings(observation, guess, skeleton)
+                for reading in readings(facing, contacts[pair], skeleton)
+            ]
+        )
+        hypotheses += [(pair, start) for start in several]
+    if hypotheses:
+        pairs, poses = zip(*hypotheses, strict=True)
         problem = build_problem(
             [observations[i] for i in pairs], [contacts[i] for i in pairs], poses, prepared, options
         )
         watch = _Watch(
             [first + i for i in pairs], progress, cancelled, deadline=began + options.max_seconds * len(observations)
         )
-        begin = stack([_begin(pose, None if starts is None else starts[i], body) for i, pose in guesses])
+        begin = stack(list(poses) if starts is None else [_pose(starts[i], body) for i in pairs])
         phases = options.schedule if starts is None else options.refit
-        ends, values = _solve(Objective(*problem, prepared, options), begin, phases, watch)
+        ends = _solve(Objective(*problem, prepared, options), begin, phases, watch)
         seconds = (time.monotonic() - began) / len(observations)
-        # The lowest row of a pair comes last and stays.
-        for row in values.nan_to_num(nan=torch.inf).argsort(descending=True).tolist():
-            outcomes[pairs[row]] = _result(
-                observations[pairs[row]], tuple(contacts[pairs[row]]), body, prepared, ends[row].params(),
-                poses[row].params(), options=options, watch=watch, row=row, seconds=seconds, seed=seed,
+        for end in ends:
+            pair = pairs[end.row]
+            outcomes[pair] = _result(
+                observations[pair], tuple(contacts[pair]), body, prepared, end, guesses[pair].params(),
+                options=options, watch=watch, seconds=seconds, seed=seed,
             )  # fmt: skip
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _begin(guess: Pose, start: BodyParams | None, body: BodyModel) -> Pose:
-    return guess if start is None else Pose.of(start, device=body.device, dtype=body.dtype)
+def _pose(params: BodyParams, body: BodyModel) -> Pose:
+    return Pose.of(params, device=body.device, dtype=body.dtype)
 
 
 def lies_closer_exchanged(
@@ -214,21 +225,58 @@ def lies_closer_exchanged(
     return bool(loss[1] < loss[0])
 
 
-def _solve(
-    objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_Watch"
-) -> tuple[Pose, Float[Tensor, "N"]]:
-    """Anneal every pair; where limbs have locked through each other, again with them pushed apart."""
-    rows = torch.arange(len(begin.transl), device=begin.transl.device)
-    pose, value = _anneal(objective, begin, phases, watch, rows)
-    best, again = _Best(objective, pose, value), phases[1:] or phases
-    waiting = rows
-    for _ in range(objective.options.kicks):
-        locked, starts = kicked_starts(objective[waiting], best.pose[waiting], objective.options)
+def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_Watch") -> "list[_End]":
+    """Anneal every start, the leading ones of each pair to the end, and the lowest once more where limbs have locked.
+
+    The leading ones compete with fits without one of the contacts that a program stated: a contact that is not there
+    costs the other terms more than giving it up does. Results are in the order of the pairs.
+    """
+    options, owner = objective.options, watch.owner.to(begin.transl.device)
+    first, rest = phases[:1], phases[1:]
+    pose, value = _anneal(objective, begin, first, watch, torch.arange(len(owner), device=owner.device))
+    rows = _leading(value, owner, options.leading)
+    objective, pose, value = objective[rows], pose[rows], value[rows]
+    without, of = objective.each_without_one()
+    if len(of):
+        other, other_value = _anneal(without, begin[rows[of]], first, watch, rows[of])
+        objective, rows = objective.joined(without), torch.cat([rows, rows[of]])
+        pose, value = joined(pose, other), torch.cat([value, other_value])
+        lead = _leading(value, owner[rows], options.leading)
+        objective, rows, pose, value = objective[lead], rows[lead], pose[lead], value[lead]
+    if rest:
+        pose, value = _anneal(objective, pose, rest, watch, rows, done=1 / len(phases))
+    lowest = _leading(value, owner[rows], 1)
+    objective, rows, pose, value = objective[lowest], rows[lowest], pose[lowest], value[lowest]
+    best, again = _Best(objective, rows, pose, value), rest or phases
+    waiting = torch.arange(len(rows), device=rows.device)
+    for _ in range(options.kicks):
+        locked, starts = kicked_starts(objective[waiting], best.pose[waiting], options)
         waiting = best.challenge(waiting[locked], starts, again, watch)
         if not len(waiting):
             break
     watch.conclude(objective.evaluate(best.pose, phases[-1]), rows)
-    return best.pose, best.value
+    return [
+        _End(row=row, pose=best.pose[i], weights=objective.problem.contact_weight[i].tolist())
+        for i, row in enumerate(rows.tolist())
+    ]
+
+
+def _leading(value: Float[Tensor, "N"], owner: Int[Tensor, "N"], most: int) -> Int[Tensor, "leading"]:
+    """The rows of lowest objective, at most so many of each pair, in their order."""
+    by_value = value.nan_to_num(nan=torch.inf).argsort(stable=True)
+    order = by_value[owner[by_value].argsort(stable=True)]  # pair by pair, the lowest first
+    _, counts = owner[order].unique_consecutive(return_counts=True)
+    place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return order[place < most].sort().values
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _End:
+    """Where a pair ended: the row that became its result, and what its contacts weighed there."""
+
+    row: int
+    pose: Pose
+    weights: list[float]
 
 
 class _Best:
@@ -238,8 +286,8 @@ class _Best:
         pose, value: of the N pairs, and their final objectives.
     """
 
-    def __init__(self, objective: Objective, pose: Pose, value: Float[Tensor, "N"]):
-        self._objective, self.pose, self.value = objective, pose, value
+    def __init__(self, objective: Objective, rows: Int[Tensor, "N"], pose: Pose, value: Float[Tensor, "N"]):
+        self._objective, self._rows, self.pose, self.value = objective, rows, pose, value
 
     def challenge(
         self, pairs: Int[Tensor, "M"], starts: Pose, phases: Sequence[Phase], watch: "_Watch"
@@ -247,7 +295,7 @@ class _Best:
         """Fit other starts of some pairs and keep what is lower; returns the pairs that gained."""
         if not len(pairs) or watch.late:
             return pairs[:0]
-        poses, values = _anneal(self._objective[pairs], starts, phases, watch, pairs)
+        poses, values = _anneal(self._objective[pairs], starts, phases, watch, self._rows[pairs])
         values = torch.nan_to_num(values, nan=torch.inf)
         lowest = torch.full_like(self.value, torch.inf).scatter_reduce(0, pairs, values, "amin")
         gained = (lowest < self.value * (1 - _BETTER)).nonzero()[:, 0]
@@ -259,17 +307,23 @@ class _Best:
         winners = first[gained]
         self.pose = self.pose.put(gained, poses[winners])
         self.value = self.value.index_copy(0, gained, lowest[gained])
-        watch.restarted(gained)
+        watch.restarted(self._rows[gained])
         return gained
 
 
 def _anneal(
-    objective: Objective, pose: Pose, phases: Sequence[Phase], watch: "_Watch", rows: Int[Tensor, "N"]
+    objective: Objective,
+    pose: Pose,
+    phases: Sequence[Phase],
+    watch: "_Watch",
+    rows: Int[Tensor, "N"],
+    *,
+    done: float = 0.0,
 ) -> tuple[Pose, Float[Tensor, "N"]]:
-    """Run the phases; the poses and their final objectives."""
+    """Run the phases, after `done` of the work; the poses and their final objectives."""
     value = pose.transl.new_full((len(rows),), torch.nan)
     for k, phase in enumerate(phases):
-        watch.enter(phase, rows, done=k / len(phases))
+        watch.enter(phase, rows, done=done + (1 - done) * k / len(phases))
         solution = minimise(objective, pose, phase, observe=watch, deadline=watch.deadline)
         pose, value = solution.pose, solution.value
     watch.ended(rows, solution.converged)
@@ -287,11 +341,11 @@ class _Watch:
         *,
         deadline: float,
     ):
-        self.deadline = deadline
-        self._pairs, self._progress, self._cancelled = pairs, progress, cancelled
+        self.deadline, self.owner = deadline, torch.tensor(pairs)
+        self._progress, self._cancelled = progress, cancelled
         self._phase: Phase
         self._rows = torch.zeros(0, dtype=torch.long)
-        self._done, self._fraction = 0.0, [0.0] * len(pairs)
+        self._done, self._fraction = 0.0, dict.fromkeys(pairs, 0.0)
         self._steps: list[tuple[Tensor, Tensor, dict[str, Tensor]]] = []
         self._kicks, self._converged = [0] * len(pairs), [False] * len(pairs)
 
@@ -310,17 +364,18 @@ class _Watch:
         if self._cancelled is not None and self._cancelled():
             raise FitCancelled("the fit was cancelled")
         if self._progress is not None:
-            for row in rows.unique().tolist():
-                mine = (rows == row).nonzero()[:, 0]
-                self._tell(row, mine[step.total[mine].argmin()], step, self._progress)
+            pairs = self.owner[rows.cpu()]
+            for pair in pairs.unique().tolist():
+                mine = (pairs == pair).nonzero()[:, 0]
+                self._tell(pair, mine[step.total[mine].argmin()], step, self._progress)
 
-    def _tell(self, row: int, best: Tensor, step: Step, progress: Callable[[FitProgress], None]) -> None:
+    def _tell(self, pair: int, best: Tensor, step: Step, progress: Callable[[FitProgress], None]) -> None:
         done = 0.9 * (self._done + (1 - self._done) * 0.5 * (step.index + 1) / self._phase.steps)
-        self._fraction[row] = max(self._fraction[row], done)
+        self._fraction[pair] = max(self._fraction[pair], done)
         progress(
             FitProgress(
-                pair=self._pairs[row], stage=1 if self._phase.shape else 2, step=len(self._steps),
-                fraction=self._fraction[row], pose=step.pose[best],
+                pair=pair, stage=1 if self._phase.shape else 2, step=len(self._steps),
+                fraction=self._fraction[pair], pose=step.pose[best],
                 terms={name: float(value[best]) for name, value in step.terms.items()},
             )
         )  # fmt: skip
@@ -340,11 +395,15 @@ class _Watch:
         self._steps.append((rows, evaluation.total, evaluation.terms))
 
     def history(self, row: int) -> dict[str, list[float]]:
-        """A pair's terms, one value per step in which it moved: those of its leading row; last those of the result."""
+        """The terms of a row's pair, one value per step in which it moved: those of its leading row at that step.
+
+        The last ones are those of the result.
+        """
+        of_pair = self.owner == self.owner[row]
         names = list(dict.fromkeys(name for *_, terms in self._steps for name in terms))
         history: dict[str, list[float]] = {name: [] for name in names}
         for rows, total, terms in self._steps:
-            mine = (rows == row).nonzero()[:, 0]
+            mine = of_pair[rows.cpu()].nonzero()[:, 0]
             if len(mine):
                 best = mine[total[mine].argmin()]
                 # Every term has one value per step, so that the curves share their axis.
@@ -359,9 +418,11 @@ class _Watch:
 
 
 def _result(
-    observation: PairObservation, contacts: tuple[Contact, ...], body: BodyModel, prepared: FitBody, params: BodyParams,
-    start: BodyParams, *, options: FitOptions, watch: _Watch, row: int, seconds: float, seed: int,
+    observation: PairObservation, contacts: tuple[Contact, ...], body: BodyModel, prepared: FitBody, end: _End,
+    start: BodyParams, *, options: FitOptions, watch: _Watch, seconds: float, seed: int,
 ) -> FitResult | FitError:  # fmt: skip
+    params = end.pose.params()
+    contacts = tuple(replace(c, weight=weight) for c, weight in zip(contacts, end.weights, strict=False))
     if not params.finite:
         return FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
     vertices = body.forward(params).vertices
@@ -369,7 +430,7 @@ def _result(
         body.keypoints(params), observation, min_confidence=options.min_confidence, border=options.border
     )
     deepest, mean = penetration_depth(vertices, body.skin_faces)
-    terms = watch.history(row)
+    terms = watch.history(end.row)
     return FitResult(
         params=params,
         start=start,
@@ -382,7 +443,7 @@ def _result(
         mean_penetration_m=mean,
         kept=bool(np.all(error_512 < options.reprojection_limit)),
         terms=terms,
-        stop=watch.stop(row),
+        stop=watch.stop(end.row),
         seconds=seconds,
         iterations=max(map(len, terms.values())) - 1,
         device=str(body.device),
