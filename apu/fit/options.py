@@ -99,7 +99,7 @@ class FitOptions:
     child_sigma: float = 0.1
     transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.15)
     gmm_weight: float = 1.0
-    doubt: float = 4.0
+    doubt: float = 8.0
     leading: int = 2
     kick_depth: float = 0.005
     kicks: int = 4
