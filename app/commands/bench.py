@@ -78,7 +78,7 @@ def bench_fit(
 
 @app.command("speed")
 def bench_speed(
-    pairs: Annotated[int, typer.Option(min=1, help="Simulated pairs, their classes in turn.")] = 24,
+    pairs: Annotated[int, typer.Option(min=1, help="Simulated pairs, their classes in turn.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Of the pairs.")] = 0,
     repeats: Annotated[int, typer.Option(min=1, help="Of every timed fit; the median counts.")] = 3,
     device: Device = "auto",

@@ -83,9 +83,9 @@ class SpeedOptions:
         published, adam: the fits that are compared with.
     """
 
-    adam_pairs: int = 8
-    reference_pairs: int = 3
-    dense_steps: int = 21
+    adam_pairs: int = 6
+    reference_pairs: int = 2
+    dense_steps: int = 20
     batch: int = 16
     crowd: int = 256
     published: PublishedOptions = field(default_factory=PublishedOptions)
@@ -102,7 +102,7 @@ class _Loaded:
 
 def run(
     *,
-    pairs: int = 24,
+    pairs: int = 16,
     seed: int = 0,
     device: str = "cpu",
     repeats: int = 3,
@@ -428,7 +428,7 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
 def main() -> None:
     """``python -m apu.bench.speed``."""
     parser = argparse.ArgumentParser(description="How fast the fit is, alone and against the published fit and Adam.")
-    parser.add_argument("--pairs", type=int, default=24)
+    parser.add_argument("--pairs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)

@@ -85,7 +85,7 @@ class FitOptions:
     contact_sigma: float = 0.015
     contact_pairs: int = 12
     normal_bonus: float = 0.03
-    penetration_sigma: float = 0.005
+    penetration_sigma: float = 0.0035
     penetration_margin: float = 0.004
     orient_sigma: float = 0.2
     spine_sigma: float = 0.15
