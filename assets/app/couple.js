@@ -5,7 +5,7 @@ import {nearest} from "./gaps.js";
 
 const TINTS = [[227, 189, 140], [143, 166, 191]];
 const SIDES = {left: [213, 94, 0], right: [0, 114, 178], both: [122, 122, 122]};
-const STRENGTH = {lit: 0.9, plain: 0.65, dim: 0.18};
+const STRENGTH = {lit: 1, plain: 0.65, dim: 0.18}; // shares of the side's colour
 
 // The light of apu/render.py, over the viewer's left shoulder, so that all pictures of a pair look alike.
 const VERTEX = `

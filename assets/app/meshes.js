@@ -21,11 +21,13 @@ export function mount(root) {
   const views = marks.map((mark) => h("div", {class: "half"}, mark));
   const large = h("div", {class: "large", tabindex: 0, role: "application", "aria-label": WORDS}, views);
   const tip = h("div", {class: "tip"});
+  const scale = h("div", {class: "heat-scale", hidden: true}, h("span", {}, "inside the other"), h("span", {class: "ramp"}),
+    h("span", {class: "ticks"}, ["0", "1.5", "3 cm"].map((words) => h("span", {}, words))));
   const strip = h("div", {class: "strip"}, LOOKS.map(([look, label, key]) =>
     h("button", {type: "button", class: "still", "data-act": look, title: look === "photo" ? "The photograph's own view" : `Look from the ${look}`}, h("div", {class: "small-view"}, h("img", {alt: "", hidden: true})),
       h("span", {class: "caption"}, label, h("kbd", {}, key)))));
   const sentence = h("p", {class: "sentence", role: "status"});
-  const box = h("div", {class: "stage"}, canvas, large, tip, strip, sentence);
+  const box = h("div", {class: "stage"}, canvas, large, scale, tip, strip, sentence);
   root.replaceChildren(h("section", {class: "panel meshes", "aria-label": "Meshes"}, head, captions, box));
 
   const say = (words) => {
@@ -42,6 +44,8 @@ export function mount(root) {
   const drawn = (ms) => {
     canvas.dataset.ms = ms.toFixed(1);
     canvas.dataset.solid = stage.couples.map(({url, group}) => (group.visible ? url : "")).join(" ");
+    canvas.dataset.look = stage.eye.look;
+    canvas.dataset.heat = stage.couples.some(({heated}) => heated);
     canvas.dataset.eye = stage.eye.current.position.toArray().map((value) => value.toFixed(3)).join(" ");
     marks.forEach((mark, index) => gaps(mark, stage, index));
   };
@@ -72,6 +76,7 @@ export function mount(root) {
     strip.hidden = !some;
     strip.classList.toggle("slim", Boolean(both));
     large.hidden = !some || flat;
+    scale.hidden = large.hidden || !heat;
     box.classList.toggle("flat", flat);
     for (const node of strip.children) {
       node.setAttribute("aria-pressed", String(view === node.dataset.act));
@@ -145,8 +150,8 @@ function paint(stage, now) {
   const strength = bright !== null || adding ? "dim" : "plain";
   const parts = heat ? [] : [
     ...lines.filter(({id}) => id !== bright).map((line) => ({parts: line.parts, strength})),
-    ...lines.filter(({id}) => id === bright).map((line) => ({parts: line.parts, strength: "lit"})),
     pointed && {parts: [0, 1].map((person) => (person === pointed.person ? {name: pointed.name, side: pointed.side} : null)), strength: "plain"},
+    ...lines.filter(({id}) => id === bright).map((line) => ({parts: line.parts, strength: "lit"})),
     adding && {parts: adding, strength: "lit"},
   ].filter(Boolean);
   stage.paint(parts, people);

@@ -23,6 +23,7 @@ export class Eye {
     this.field = FIELD;
     this.ball = null;
     this.pair = null;
+    this.changed = changed;
     this.orbit.addEventListener("change", changed);
     this.orbit.addEventListener("start", () => this.leave(left));
     element.addEventListener("keydown", (event) => this.press(event, left));
@@ -56,6 +57,7 @@ export class Eye {
     if (this.look === "photo") this.free();
     this.look = look;
     if (LOOKS[look] && this.ball) this.place(LOOKS[look]);
+    this.changed();
   }
 
   place(direction) {

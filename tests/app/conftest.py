@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.server import create_app
 from apu.body.model import BodyModel
@@ -41,6 +41,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]  # fmt: skip
 CAMERA = Camera.of_image(480, 400)
+expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
 
 
 def arm(part: str, a: Side, b: Side) -> Contact:
@@ -206,9 +207,13 @@ def visit(chromium: Browser, serve: Callable[..., str]) -> Iterator[Callable[...
     pages: list[Page] = []
     trouble: list[str] = []
 
-    def open_page(url: str, *, width: int = 1024, height: int = 768, scheme: str = "dark") -> Page:
-        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    def open_page(
+        url: str, *, width: int = 1024, height: int = 768, scheme: str = "dark", touch: bool = False, script: str = ""
+    ) -> Page:
+        viewport: Any = {"width": width, "height": height}
+        context = chromium.new_context(viewport=viewport, color_scheme=scheme, has_touch=touch)  # type: ignore[arg-type]
         page = context.new_page()
+        page.add_init_script(script)
         server = "/".join(url.split("/")[:3])
         page.on("console", lambda message: message.type == "error" and trouble.append(message.text))
         page.on("pageerror", lambda error: trouble.append(str(error)))
