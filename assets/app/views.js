@@ -24,8 +24,20 @@ export class Eye {
     this.ball = null;
     this.pair = null;
     this.changed = changed;
-    this.orbit.addEventListener("change", changed);
-    this.orbit.addEventListener("start", () => this.leave(left));
+    this.using = this.quiet = false;
+    this.orbit.addEventListener("start", () => {
+      if (this.look === "photo") this.free();
+      this.using = true;
+    });
+    this.orbit.addEventListener("end", () => { this.using = false; });
+    this.orbit.addEventListener("change", () => {
+      if (this.quiet) return;
+      if (this.using && this.look !== "free") { // a mere click leaves the look as it is
+        this.look = "free";
+        left();
+      }
+      changed();
+    });
     element.addEventListener("keydown", (event) => this.press(event, left));
   }
 
@@ -75,7 +87,9 @@ export class Eye {
     this.camera.position.set(0, 0, 0);
     this.orbit.target.copy(centre);
     this.field = (360 / Math.PI) * Math.asin(Math.min(0.9, (0.95 * radius) / centre.length()));
+    this.quiet = true;
     this.orbit.update();
+    this.quiet = false;
   }
 
   leave(left) {
