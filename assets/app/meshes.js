@@ -7,6 +7,7 @@ import {show} from "./picture.js";
 import {change, compared, lit, pair, shown, state, versions} from "./state.js";
 
 const LOOKS = [["photo", "Photo", "⇧1"], ["front", "Front", "⇧2"], ["side", "Side", "⇧3"], ["top", "Top", "⇧4"]];
+const ICON = {good: "✓", "look again": "!", bad: "✕"};
 const TOUCHING = 0.005; // metres: nearer parts need no line
 const CLICK = 5; // pixels that a click may move
 const FLAT = "This browser shows no 3D (WebGL is off), so these are still pictures from the server.";
@@ -137,7 +138,7 @@ function picker(side) {
       words.title = chosen.words;
       replace(figures, ...chosen.figures.map(({label, person, text, unit, band, help}) =>
         h("span", {class: `figure ${band?.split(" ")[0] ?? ""}`, title: `${label}: ${band ?? "none"}. ${help}`},
-          person === null ? label.split(" ").at(-1) : personBadge(person), h("strong", {}, text, unit && ` ${unit}`))));
+          person === null ? label.split(" ").at(-1) : personBadge(person), h("strong", {}, text, unit && ` ${unit}`), h("span", {}, ICON[band] ?? ""))));
     },
   };
 }
