@@ -19,6 +19,7 @@ from rich.table import Table
 from app.commands import accounts, data, store
 from app.commands.bench import app as bench_app
 from app.commands.bench_store import bench_store
+from app.commands.bench_ui import bench_ui
 from app.commands.shared import AsJson, Body, Device, WorkspaceAt
 from apu.errors import ApuError, InputError
 from review_db import Workspace
@@ -39,6 +40,7 @@ app.add_typer(accounts.app, name="account")
 for command in (store.check, store.backup, store.restore, store.merge):
     app.command()(command)
 bench_app.command("store")(bench_store)
+bench_app.command("ui")(bench_ui)
 
 _stderr = Console(stderr=True, highlight=False)
 

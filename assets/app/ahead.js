@@ -32,6 +32,7 @@ async function fetchNext(from, query, turn) {
   const {crop, start, fit} = found.pair;
   kept = [crop.url, fit.overlay ?? start.overlay].filter(Boolean).map((url) => Object.assign(new Image(), {src: url}));
   const solid = fit.solid ?? start.solid;
+  document.body.dataset.ready = from; // the pair whose successor is there
   if (solid) fetch(solid).catch(() => null); // the 3D view finds it in the browser's cache
 }
 

@@ -98,8 +98,8 @@ async function load() {
   if (query !== shown || !told) return;
   counts = told;
   lines.setTotal(told.total);
-  drawer.dataset.shown = query; // what waits for the list may wait for this
   redraw();
+  Object.assign(drawer.dataset, {shown: query, turn: Number(drawer.dataset.turn ?? 0) + 1}); // whoever waits for the list waits for this
 }
 
 /** Give a name of the address other values, and work that queue off from now on. */

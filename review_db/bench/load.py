@@ -57,12 +57,28 @@ class _Answer:
     used: str
 
 
-def make(path: Path, pairs: int, *, seed: int = 0) -> Workspace:
-    """A new workspace: of the pairs, numbered from 1, six in ten are fitted and three of those decided."""
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What every pair of a workspace shows where it is to be looked at: one photograph (a JPEG's bytes) and one fit."""
+
+    photograph: bytes
+    observation: PairObservation
+    fit: FitResult
+
+
+def make(path: Path, pairs: int, *, seed: int = 0, seen: Seen | None = None) -> Workspace:
+    """A new workspace: of the pairs, numbered from 1, six in ten are fitted and three of those decided.
+
+    Without `seen` there are no photographs, and observation and fit are numbers drawn by chance.
+    """
     workspace = Workspace.create(path)
     chance = np.random.default_rng(seed)
-    observation = workspace.files.put("artefacts", pack_observation(_observation(chance)), ".npz")
-    fit = workspace.files.put("artefacts", pack_fit(_fit(chance)), ".npz")
+    observed, fitted = (seen.observation, seen.fit) if seen else (_observation(chance), _fit(chance))
+    observation = workspace.files.put("artefacts", pack_observation(observed), ".npz")
+    fit = workspace.files.put("artefacts", pack_fit(fitted), ".npz")
+    size = (observed.camera.width, observed.camera.height)
+    if seen:
+        _link_photographs(workspace, seen.photograph, pairs)
     answers = [_answer(chance) for _ in range(_ANSWERS)]
     with workspace.database.write() as connection:
         connection.executemany(
@@ -72,7 +88,7 @@ def make(path: Path, pairs: int, *, seed: int = 0) -> Workspace:
     for first in range(1, pairs + 1, _CHUNK):
         numbers = range(first, min(first + _CHUNK, pairs + 1))
         with workspace.database.write() as connection:
-            _insert(connection, numbers, answers, observation, fit, chance)
+            _insert(connection, numbers, answers, observation, fit, size, chance)
     return workspace
 
 
@@ -94,21 +110,29 @@ def make_few(folder: Path, pairs: int, *, seed: int = 0) -> Workspace:
     return workspace
 
 
+def _link_photographs(workspace: Workspace, photograph: bytes, pairs: int) -> None:
+    """The same file under the name of every pair's photograph."""
+    name = workspace.files.put("images", photograph, ".jpg")
+    for number in range(1, pairs + 1):
+        workspace.files.path("images", f"{number:064x}.jpg").symlink_to(name)
+
+
 def _insert(
     connection: sqlite3.Connection,
     numbers: range,
     answers: list[_Answer],
     observation: str,
     fit: str,
+    size: tuple[int, int],
     chance: np.random.Generator,
 ) -> None:
     """One chunk of pairs with everything that belongs to them, each pair with the ids of its own number."""
-    size = len(numbers)
-    errors, gaps = chance.gamma(4.0, 4.0, size), chance.gamma(2.0, 0.02, size)
-    kinds = chance.choice(3, size, p=(0.4, 0.42, 0.18))  # asked, fitted, decided
-    verdicts = chance.choice(list(Verdict), size, p=(0.6, 0.3, 0.1))
-    deciders, said = chance.integers(1, CURATORS + 1, size), chance.integers(len(answers), size=size)
-    sources, labels = chance.integers(len(SOURCES), size=size), chance.integers(len(INTERACTIONS), size=size)
+    count = len(numbers)
+    errors, gaps = chance.gamma(4.0, 4.0, count), chance.gamma(2.0, 0.02, count)
+    kinds = chance.choice(3, count, p=(0.4, 0.42, 0.18))  # asked, fitted, decided
+    verdicts = chance.choice(list(Verdict), count, p=(0.6, 0.3, 0.1))
+    deciders, said = chance.integers(1, CURATORS + 1, count), chance.integers(len(answers), size=count)
+    sources, labels = chance.integers(len(SOURCES), size=count), chance.integers(len(INTERACTIONS), size=count)
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _COLUMNS}
     stands: list[tuple[int | None, ...]] = []
     for at, number in enumerate(numbers):
@@ -118,7 +142,7 @@ def _insert(
         state = {"accept": "accepted", "reject": "rejected", "flag": "flagged"}[verdict] if decided else "fitted"
         error, gap, decider = float(errors[at]), float(gaps[at]), int(deciders[at])
         name = f"{source.split()[1]}_{number:09d}.jpg"
-        rows["images"].append((number, f"{number:064x}", ".jpg", name, 640, 480, source, "", _TIME))
+        rows["images"].append((number, f"{number:064x}", ".jpg", name, *size, source, "", _TIME))
         rows["answers"].append(
             (number, number, "replay", "simulated", "contacts-1", "ok", "{}", interaction, answer.stated,
              answer.uncertainty, 1, 0.5, _TIME)
