@@ -21,7 +21,7 @@ from apu.synth.scene import load_scenes
 from apu.types import FitResult
 from review_db.bench.load import Seen, make
 
-_START_S = 120.0
+_START_S = 300.0
 
 
 def make_place(path: Path, pairs: int, seed: int) -> None:

@@ -4,19 +4,21 @@ import {act, ask, curator, look, pair, queue, show, state} from "./state.js";
 
 const AFTER_MS = 250; // what is looked at now comes first
 
-let ready = null; // {from, query, screen}: what comes next, as of this pair and queue
+let ready = null; // {from, query, who, screen}: what comes next, as of this pair and queue
 let asking = 0;
 let kept = []; // pictures of the next pair, so that the browser does not drop them
 
 /** The pair that waits ready behind this one, if any. */
 export const readyPair = () => (isCurrent(ready) ? ready.screen.pair.id : null);
 
-const isCurrent = (found) => Boolean(found?.screen.pair) && found.from === pair()?.id && found.query === queue();
+const isCurrent = (found) => Boolean(found?.screen.pair) && found.from === pair()?.id && found.query === queue() && found.who === curator();
+
+const place = ({id}) => `${id}?${queue()}?${curator()}`;
 
 /** Keep the next pair ready, for as long as the page shows this one. */
 export function prepare({screen}) {
   const now = screen.pair;
-  if (!now || screen.review || state.saving || isCurrent(ready) || ready?.failed === `${now.id}?${queue()}`) return;
+  if (!now || screen.review || state.saving || isCurrent(ready) || ready?.failed === place(now)) return;
   const turn = ++asking;
   setTimeout(() => turn === asking && fetchNext(now.id, queue(), turn), AFTER_MS);
 }
@@ -25,10 +27,10 @@ async function fetchNext(from, query, turn) {
   const found = await (state.screen.mayWrite ? claimed(from, query) : seen(from, query)).catch(() => null);
   if (turn !== asking || pair()?.id !== from) return;
   if (!found?.pair || found.pair.id === from) {
-    ready = {from, query, screen: {}, failed: `${from}?${query}`};
+    ready = {screen: {}, failed: place(pair())};
     return;
   }
-  ready = {from, query, screen: found};
+  ready = {from, query, who: curator(), screen: found};
   const {crop, start, fit} = found.pair;
   kept = [crop.url, fit.overlay ?? start.overlay].filter(Boolean).map((url) => Object.assign(new Image(), {src: url}));
   const solid = fit.solid ?? start.solid;

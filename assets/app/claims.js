@@ -5,11 +5,17 @@ import {ask, change, curator, state} from "./state.js";
 
 const RENEW_MS = 60000;
 let held = []; // pairs that this page holds: the open one and the one after it
+let who = null; // in whose name
+let given = null; // claims of somebody else's name on their way back
 let timer = 0;
 
 /** Claim what is shown and leave what was; called after every change. */
 export function follow({screen}) {
   if (!screen.mayWrite) return;
+  if (who !== curator()) {
+    if (held.length) given = ask("claim", {left: held, curator: who}).catch(() => null);
+    [who, held] = [curator(), []];
+  }
   const now = [...new Set([screen.review ? null : screen.pair?.id, readyPair()].filter(Boolean))];
   const left = held.filter((id) => !now.includes(id));
   const fresh = now.some((id) => !held.includes(id));
@@ -22,6 +28,7 @@ async function renew(left = []) {
   timer = setTimeout(renew, RENEW_MS);
   if (!held.length && !left.length) return;
   const pairs = held;
+  await given;
   const answer = await ask("claim", {pairs, left}).catch(() => null);
   if (!answer?.ok) return; // the next action says so
   const by = (await answer.json()).held[state.screen.pair?.id] ?? "";

@@ -5,7 +5,7 @@ import {states} from "./queue.js";
 
 const RANGES = [["confidence", "confidence", "0 to 1"], ["gap", "gap, cm", "largest gap"], ["error", "error", "reprojection"]];
 
-export function drawFilters(root, counts, named, {trouble, mayWrite, mayArrange, reasons, agreed}) {
+export function drawFilters(root, counts, named, {trouble, mayWrite, mayArrange, reasons, teamOpen, agreed}) {
   replace(root,
     trouble && h("p", {class: "trouble", role: "alert"}, trouble),
     waiting(counts, mayWrite),
@@ -22,7 +22,7 @@ export function drawFilters(root, counts, named, {trouble, mayWrite, mayArrange,
         chip("simulated", "0", "not simulated", null, named.get("simulated") === "0"),
         chip("disagrees", "1", "disagreements", counts.disagrees, named.get("disagrees") === "1")])),
     views(counts, mayWrite),
-    mayArrange && team(reasons, counts.share, agreed),
+    mayArrange && team(reasons, counts.share, teamOpen, agreed),
   );
 }
 
@@ -73,7 +73,7 @@ function views({views: saved, query}, mayWrite) {
 }
 
 /** What an admin arranges for everybody, and how far curators agree. */
-const team = (reasons, share, agreed) => h("details", {"data-id": "team"}, h("summary", {}, "Reasons and second reviews"),
+const team = (reasons, share, open, agreed) => h("details", {"data-id": "team", open}, h("summary", {}, "Reasons and second reviews"),
   h("form", {"data-form": "team", class: "waiting"},
     h("label", {}, "Reasons, one a line", h("textarea", {rows: 6, "data-id": reasons.join("\n")}, reasons.join("\n"))),
     h("label", {class: "row"}, "judged twice, %", h("input", {type: "number", min: 0, max: 100, step: 1, required: true, value: Math.round(100 * share), "data-id": share})),

@@ -2,7 +2,7 @@
 
 import {button, h, replace} from "./dom.js";
 import {nav} from "./nav.js";
-import {change, curator} from "./state.js";
+import {change, curator, look, pair} from "./state.js";
 import {theme as themes} from "./theme.js";
 
 const NAME = "Your name, stored with every decision";
@@ -17,7 +17,7 @@ export function mount(root) {
       const text = event.target.value.trim();
       if (text) localStorage.setItem("apu.curator", text);
       else localStorage.removeItem("apu.curator");
-      change({});
+      look({pair: pair()?.id}); // their drafts and their pace
     },
   });
   const leave = h("form", {method: "post", action: "logout", hidden: true},

@@ -106,11 +106,12 @@ const LOOKING = new Set([
   "points", "lines", "mesh", "wipe", "compare", "zoom-in", "zoom-out", "zoom-all", "photo", "front", "side", "top", "heat", "person-a", "person-b", "tab",
 ]);
 
-/** Take away what a viewer may not do; called after every change. */
-export function hideForbidden({screen: {mayWrite}}) {
-  if (mayWrite) return;
-  for (const node of document.querySelectorAll(".apu [data-act]")) if (!LOOKING.has(node.dataset.act)) node.hidden = true;
-}
+const forbidden = new CSSStyleSheet();
+forbidden.replaceSync(`body.looks .apu :is(.adder, [data-act]${[...LOOKING].map((name) => `:not([data-act="${name}"])`).join("")}) { display: none !important; }`);
+document.adoptedStyleSheets.push(forbidden);
+
+/** Take away what a viewer may not do. */
+export const hideForbidden = ({screen: {mayWrite}}) => document.body.classList.toggle("looks", !mayWrite);
 
 const GROUPS = {
   Contacts: ["up", "down", "flip", "flip-a", "flip-b", "take", "take-all", "drop", "add", "mirror-a", "mirror-b", "swap", "undo"],

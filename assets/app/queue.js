@@ -12,6 +12,7 @@ let drawer = null;
 let counts = null; // what the server counted for `shown`
 let shown = null; // the query that is drawn
 let trouble = "";
+let teamOpen = false;
 let agreed = null; // how far curators agree, once somebody wants to know
 let lines = null;
 let search = null;
@@ -44,7 +45,8 @@ export function mount(root) {
     submitted(event.target);
   });
   filters.addEventListener("toggle", async (event) => {
-    if (!event.target.open) return;
+    teamOpen = event.target.open;
+    if (!teamOpen) return;
     agreed = await fetch("agreement", {cache: "no-store"}).then((answer) => (answer.ok ? answer.json() : null), () => null);
     redraw();
   }, true);
@@ -56,7 +58,7 @@ export function mount(root) {
     order.value = counts.order;
     seed.hidden = counts.order !== "random";
     if (document.activeElement !== seed) seed.value = counts.seed;
-    drawFilters(filters, counts, named, {trouble, mayWrite: state.screen.mayWrite, mayArrange: state.screen.mayArrange, reasons: state.screen.reasons, agreed});
+    drawFilters(filters, counts, named, {trouble, mayWrite: state.screen.mayWrite, mayArrange: state.screen.mayArrange, reasons: state.screen.reasons, teamOpen, agreed});
   };
   redraw = draw;
   let here = null;

@@ -171,7 +171,7 @@ export async function ask(address, values) {
   try {
     return await fetch(address, {
       method: "POST", headers: {"content-type": "application/json"}, signal: patience.signal,
-      body: JSON.stringify({...values, curator: curator()}),
+      body: JSON.stringify({curator: curator(), ...values}),
     });
   } finally {
     clearTimeout(timer);
