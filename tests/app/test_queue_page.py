@@ -24,7 +24,8 @@ expect.set_options(timeout=SLOW_MS)
 
 
 def entries(page: Page) -> list[int]:
-    return [int(each.get_attribute("data-id") or 0) for each in page.locator(".entry:not(.head)").all()]
+    ids = "nodes => nodes.map(node => Number(node.dataset.id))"
+    return page.locator(".entry:not(.head)").evaluate_all(ids)
 
 
 def as_somebody(page: Page, name: str) -> None:
@@ -103,7 +104,7 @@ def test_two_curators_get_different_pairs_and_a_held_one_says_so(opened, visit: 
     expect(ben.locator(".notice.held")).to_have_count(0)
     until(lambda: held(HOSTILE[0][:60]), "ben holds pairs")
     assert not held("ana") & held(HOSTILE[0][:60])
-    ana.close()
+    ana.goto("about:blank")
     until(lambda: not held("ana"), "a closed page leaves its pairs")
 
 
