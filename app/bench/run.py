@@ -120,9 +120,10 @@ def run(
 def _measure(browser: "Browser", url: str, rounds: int) -> Times:
     loads = [_first_load(browser, url) for _ in range(min(rounds, LOADS))]
     page = _open(browser, url)
-    timed: Callable[..., float] = lambda what, *values: page.evaluate(
-        f"values => bench.{what}(...values)", list(values)
-    )  # noqa: E731
+
+    def timed(what: str, *values: Any) -> float:
+        return page.evaluate(f"values => bench.{what}(...values)", list(values))
+
     try:
         moves = [timed("next") for _ in range(rounds)]
         edits = [timed("edit") for _ in range(rounds)]
