@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def _serve(path: Path, port: int) -> None:
     asyncio.run(run())
 
 
-def _wait(url: str, process: multiprocessing.process.BaseProcess) -> None:
+def _wait(url: str, process: BaseProcess) -> None:
     end = time.monotonic() + _START_S
     while process.is_alive() and time.monotonic() < end:
         try:

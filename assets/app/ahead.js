@@ -1,6 +1,6 @@
 // Moving through the queue: the next pair is asked for, claimed and its pictures fetched while this one is looked at.
 
-import {act, ask, curator, look, pair, queue, show, state} from "./state.js";
+import {act, ask, change, curator, look, pair, queue, show, state} from "./state.js";
 
 const AFTER_MS = 250; // what is looked at now comes first
 
@@ -36,6 +36,7 @@ async function fetchNext(from, query, turn) {
   const solid = fit.solid ?? start.solid;
   document.body.dataset.ready = from; // the pair whose successor is there
   if (solid) fetch(solid).catch(() => null); // the 3D view finds it in the browser's cache
+  change({}); // this page holds one pair more
 }
 
 const claimed = async (pairId, query) => (await ask("act", {name: "ahead", pair: pairId, queue: query})).json();
