@@ -5,7 +5,7 @@ import {act, ask, change, curator, look, pair, queue, show, state} from "./state
 const AFTER_MS = 250; // what is looked at now comes first
 
 let ready = null; // {from, query, who, screen}: what comes next, as of this pair and queue
-let asking = 0;
+let asked = null; // the place whose successor is being asked for
 let kept = []; // pictures of the next pair, so that the browser does not drop them
 
 /** The pair that waits ready behind this one, if any. */
@@ -18,16 +18,21 @@ const place = ({id}) => `${id}?${queue()}?${curator()}`;
 /** Keep the next pair ready, for as long as the page shows this one. */
 export function prepare({screen}) {
   const now = screen.pair;
-  if (!now || screen.review || state.saving || isCurrent(ready) || ready?.failed === place(now)) return;
-  const turn = ++asking;
-  setTimeout(() => turn === asking && fetchNext(now.id, queue(), turn), AFTER_MS);
+  if (!now || screen.review || state.saving || isCurrent(ready)) return;
+  const here = place(now);
+  if (asked === here || ready?.failed === here) return;
+  asked = here;
+  setTimeout(() => fetchNext(now.id, queue(), here), AFTER_MS);
 }
 
-async function fetchNext(from, query, turn) {
+async function fetchNext(from, query, here) {
+  if (asked !== here) return;
   const found = await (state.screen.mayWrite ? claimed(from, query) : seen(from, query)).catch(() => null);
-  if (turn !== asking || pair()?.id !== from) return;
+  if (asked !== here) return;
+  asked = null;
+  if (!pair() || place(pair()) !== here) return;
   if (!found?.pair || found.pair.id === from) {
-    ready = {screen: {}, failed: place(pair())};
+    ready = {screen: {}, failed: here};
     return;
   }
   ready = {from, query, who: curator(), screen: found};
