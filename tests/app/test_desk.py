@@ -186,7 +186,6 @@ def test_a_pair_that_nothing_can_be_drawn_of_says_so(make_workspace: Callable[..
         shown = desk.act({"name": "open", "pair": 1})["pair"]
         assert shown["noMesh"].endswith(".")
         assert shown["start"]["overlay"] is None
-        assert desk.solid({"pair": 1, "source": "guess", "number": 1}) is None
 
 
 def test_an_empty_workspace_has_a_page(tmp_path: Path) -> None:
