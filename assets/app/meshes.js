@@ -52,10 +52,10 @@ export function mount(root) {
   };
   const begin = async () => {
     begin.asked = true;
-    const {Stage} = await open(canvas);
+    const {Stage, smooth} = await open();
     flat = !Stage;
     if (Stage) {
-      stage = new Stage({canvas, views, stills: [...strip.children].map((node) => node.firstChild), left: () => change({view: "free"}), drawn});
+      stage = new Stage({canvas, smooth, views, stills: [...strip.children].map((node) => node.firstChild), left: () => change({view: "free"}), drawn});
       point(large, stage, tip);
     }
     change({});
@@ -96,11 +96,14 @@ export function mount(root) {
   };
 }
 
-/** The module that draws, if this browser has WebGL. */
-async function open(canvas) {
+/** The module that draws, if this browser has WebGL; smooth edges cost three times the frame where there is no GPU. */
+async function open() {
   const context = document.createElement("canvas").getContext("webgl2");
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return context && canvas ? import("./scene.js") : {};
+  if (!context) return {};
+  const info = context.getExtension("WEBGL_debug_renderer_info");
+  const name = info ? context.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
+  context.getExtension("WEBGL_lose_context")?.loseContext();
+  return {...(await import("./scene.js")), smooth: !/swiftshader|llvmpipe|software/i.test(name)};
 }
 
 function tools({mesh, live, heat, people, compare, screen: {pair: now}}, some) {

@@ -12,13 +12,13 @@ const STILLS = ["photo", "front", "side", "top"];
 /** Without WebGL this throws. */
 export class Stage {
   /**
-   * @param canvas to draw on. views: the elements over it that the large views fill (two, the second may be hidden).
+   * @param canvas to draw on. smooth: its edges. views: the elements over it that the large views fill (two, the second may be hidden).
    * @param stills the elements of the small views. left: the user has turned away from a fixed look.
    * @param drawn called after each frame.
    */
-  constructor({canvas, views, stills, left, drawn}) {
+  constructor({canvas, smooth, views, stills, left, drawn}) {
     Object.assign(this, {canvas, views, stills, drawn});
-    this.renderer = new WebGLRenderer({canvas, antialias: true, preserveDrawingBuffer: true, powerPreference: "low-power"});
+    this.renderer = new WebGLRenderer({canvas, antialias: smooth, preserveDrawingBuffer: true, powerPreference: "low-power"});
     this.renderer.autoClear = false;
     this.renderer.setScissorTest(true);
     this.scene = new Scene();
