@@ -5,9 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import fitting
 from apu.body.parts import PARTS
 from apu.types import BodyPart, Side
-from review_db import Add, Drop, Edit, Flip, FlipSide, Mirror, Restore, SetNote, Swap, TakeSuggestion
+from review_db import Add, Drop, Edit, Flip, FlipSide, Mirror, Restore, SetNote, Swap, TakeSuggestion, Workspace
 
 QUERY_LENGTH = 4000
 NAME_LENGTH = 60
@@ -44,7 +45,7 @@ class Action(Sent):
         queue: the queue that is worked off, as `app.queueing.parse` reads it.
         then: the pair to show after a decision.
         review: the second review that is being given. take: the one whose contacts are to stand.
-        last: of how many of one's own decisions.
+        last: of how many of one's own decisions. alternative: of the fan, to be taken. refit: after an edit.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Action(Sent):
     review: int | None = None
     take: int | None = None
     last: int = Field(default=1, ge=1, le=10)
+    alternative: int = 0
+    refit: bool = False
 
 
 def _added(action: Action) -> Edit:
@@ -84,3 +87,20 @@ EDITS: dict[str, Callable[[Action], Edit]] = {
     "note": lambda action: SetNote(text=action.note),
 }
 """Actions that edit the contact sheet, or its note."""
+
+FITS: dict[str, Callable[[Workspace, Action, str], object]] = {
+    "fit": lambda workspace, action, curator: fitting.start(
+        workspace, action.pair or 0, curator=curator, revision=action.revision or 0
+    ),
+    "afresh": lambda workspace, action, curator: fitting.start(
+        workspace, action.pair or 0, curator=curator, revision=action.revision or 0, afresh=True
+    ),
+    "fan": lambda workspace, action, curator: fitting.start_fan(
+        workspace, action.pair or 0, curator=curator, revision=action.revision or 0
+    ),
+    "pick": lambda workspace, action, curator: workspace.fans.take(
+        action.pair or 0, action.alternative, curator=curator, revision=action.revision or 0
+    ),
+    "cancel": lambda workspace, action, curator: fitting.cancel(workspace, action.pair or 0),
+}
+"""Actions that ask for fits, stop them, or take one."""

@@ -34,3 +34,7 @@ REPROJECTION = Limit(
 )
 GAP_CM = Limit(value=3, help="Distance between the two body parts in the latest fit, in centimetres, at their nearest.")
 INSIDE_CM = Limit(value=3, help="How deep one body reaches into the other at the deepest place, in centimetres.")
+LIMB = Limit(
+    value=6,
+    help="How much further a contact pulls a limb from its keypoints, in pixels, as if people were 512 pixels tall.",
+)

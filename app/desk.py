@@ -13,15 +13,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app import queueing, second
-from app.actions import EDITS, Action
+from app import fitting, queueing, second
+from app.actions import EDITS, FITS, Action
+from app.doubts import probably_wrong
 from app.pictures import Pictures
 from app.queueing import Line
-from app.screen import Json, pair_screen
+from app.screen import Json, contacts_revision, job_screen, pair_screen
 from apu.body.parts import PARTS
 from apu.errors import ApuError, ConflictError, StoreError
 from apu.types import Decision, Verdict
-from review_db import JobRecord, PairRecord, PairSummary, SetNote, Workspace
+from review_db import FanRecord, PairRecord, PairSummary, SetNote, Workspace
 from review_db.accounts import Account, Role
 from review_db.records import UNDECIDED
 
@@ -71,11 +72,20 @@ class Desk:
 
     Args:
         workspace: the store. pictures: draws its meshes. curator: name of who sits here unless they say otherwise.
-        trouble: says in one sentence whether the fit worker is down.
+        trouble: says in one sentence whether the fit worker is down. restart: starts it again.
     """
 
-    def __init__(self, workspace: Workspace, pictures: Pictures, *, curator: str, trouble: Callable[[], str]) -> None:
-        self._workspace, self._pictures, self._curator, self._trouble = workspace, pictures, curator, trouble
+    def __init__(
+        self,
+        workspace: Workspace,
+        pictures: Pictures,
+        *,
+        curator: str,
+        trouble: Callable[[], str],
+        restart: Callable[[], None],
+    ) -> None:
+        self._workspace, self._pictures, self._curator = workspace, pictures, curator
+        self._trouble, self._restart = trouble, restart
 
     def visitor(self, name: str, account: Account | None) -> Visitor:
         """Who asks: the account where there is one, whatever name the page sends."""
@@ -112,10 +122,28 @@ class Desk:
         """The page as somebody sees it who only looks: nothing is claimed."""
         return self._act(data, account, looking=True)
 
-    def live(self, pair: int) -> JobRecord | None:
-        """The latest fit job of a pair, in whatever state."""
-        jobs = self._workspace.jobs.list(pair=pair, states=("queued", "running", "done", "failed", "cancelled"))
-        return next((job for job in reversed(jobs) if job.kind == "fit"), None)
+    def live(self, pair: int) -> Json:
+        """How the fits of a pair go: what a page that watches them asks for again and again."""
+        record, jobs = self._workspace.pair(pair), self._workspace.jobs
+        job = fitting.latest(self._workspace, pair, "fit")
+        fan = self._workspace.fans.get(pair)
+        return {
+            "job": job_screen(job, jobs.ahead(job.id) if job else (), revision=contacts_revision(record)),
+            "fan": self._fan(pair, fan),
+            "revision": record.sheet.revision,
+            "fits": len(record.fits),
+            "worker": self._trouble(),
+        }
+
+    def prepare(self, pair: int, query: str, visitor: Visitor) -> None:
+        """Let fans be fitted for the pair that a curator looks at, and for those that come next in their queue."""
+        line, here = queueing.parse(query), self._workspace.pair(pair).summary
+        following = self._workspace.pairs(line.to_do, **line.within, after=here, limit=fitting.AHEAD)
+        fitting.prepare(self._workspace, (here, *following), curator=visitor.name)
+
+    def _fan(self, pair: int, fan: FanRecord | None) -> Json:
+        job = fitting.latest(self._workspace, pair, "fan")
+        return fitting.fan_screen(fan, job, self._workspace.jobs.ahead(job.id) if job else ())
 
     def _check_role(self, action: Action, visitor: Visitor) -> None:
         """Viewers only look; what another left to settle is theirs or an admin's.
@@ -160,20 +188,21 @@ class Desk:
         revision = action.revision or 0
         if action.name in EDITS:
             edit = EDITS[action.name](action)
-            self._workspace.edit_contacts(pair, edit, curator=visitor.name, revision=revision)
+            sheet = self._workspace.edit_contacts(pair, edit, curator=visitor.name, revision=revision)
             if isinstance(edit, SetNote):
                 self._workspace.drafts.drop(pair, visitor.name)
+            elif action.refit:
+                fitting.start(self._workspace, pair, curator=visitor.name, revision=sheet.revision)
         elif action.name == "undo":
             self._workspace.undo(pair, curator=visitor.name, revision=revision)
         elif action.name == "settle":
             self._workspace.settle(action.conflict, apply=action.apply, curator=visitor.name)
         elif action.name == "take-contacts":
             self._take_contacts(pair, action.take, revision, visitor)
-        elif action.name == "fit":
-            self._workspace.jobs.queue("fit", pair, revision=revision, curator=visitor.name)
-        elif action.name == "cancel":
-            for job in self._workspace.jobs.list(pair=pair):
-                self._workspace.jobs.cancel(job.id)
+        elif action.name in FITS:
+            FITS[action.name](self._workspace, action, visitor.name)
+        elif action.name == "restart-worker":
+            self._restart()
         else:
             raise ValueError(f"there is no action {action.name!r}")
 
@@ -317,13 +346,21 @@ class Desk:
     def _pair(self, record: PairRecord, line: Line, visitor: Visitor) -> Json:
         workspace, pair = self._workspace, record.summary.id
         terms = workspace.fit(record.fits[-1].id).terms if record.fits else {}
+        job, fan, no_mesh = fitting.latest(workspace, pair, "fit"), workspace.fans.get(pair), self._no_mesh(record)
         draft = workspace.drafts.get(pair, visitor.name)
         begun = {"note": draft.note, "verdict": str(draft.verdict or ""), "reason": draft.reason} if draft else None
         disagreed = workspace.reviews.list(pair=pair) if record.summary.disagrees else ()
         others = {each.pair: each.curator for each in workspace.claims.held() if each.curator != visitor.name}
         return {
             "pair": pair_screen(
-                record, job=self.live(pair), worker=self._trouble(), no_mesh=self._no_mesh(record), terms=terms
+                record,
+                job=job,
+                worker=self._trouble(),
+                no_mesh=no_mesh,
+                terms=terms,
+                ahead=workspace.jobs.ahead(job.id) if job else (),
+                wrong={} if no_mesh else probably_wrong(record, fan, self._pictures.joints),
+                fan=self._fan(pair, fan),
             ),
             "queue": queueing.place(workspace, record, line, visitor.name),
             "held": others.get(pair, ""),

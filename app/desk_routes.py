@@ -10,6 +10,7 @@ from app import queueing
 from app.actions import NAME_LENGTH, NOTE_LENGTH, QUERY_LENGTH, Sent
 from app.desk import LEASE_S, Desk, Visitor
 from app.login import account_of
+from app.responses import Id
 from app.screen import Json, decision_words
 from apu.errors import StoreError
 from apu.types import Verdict
@@ -119,6 +120,11 @@ def _add_keeping(app: FastAPI, desk: Desk, workspace: Workspace) -> None:
         lost = [pair for pair in asked if not claims.take(pair, who, lease_s=LEASE_S)]
         holders = {each.pair: each.curator for each in claims.held()} if lost else {}
         return {"held": {pair: holders.get(pair, "") for pair in lost}}
+
+    @app.post("/fans/{pair}")
+    def fans(request: Request, pair: Id, curator: Name = "") -> Response:
+        desk.prepare(pair, request.url.query, _visitor(desk, request, curator, writes=True))
+        return Response(status_code=204)
 
     @app.post("/draft")
     def draft(request: Request, sent: Draft) -> Json:

@@ -1,15 +1,19 @@
-"""A fit as the page, the worker and the command line ask for it: read the pair, weigh its contacts, fit, store."""
+"""A fit, or a fan of them, as the page, the worker and the command line ask for it: read, weigh, fit, store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import isfinite
 
 from apu.body.model import BodyModel
+from apu.denoise import weigh
 from apu.errors import FitError
-from apu.fit import FitOptions, FitProgress, lies_closer_exchanged
+from apu.fan import Claim, Reading, readings, score
+from apu.fit import FitOptions, FitProgress, fit_pairs, lies_closer_exchanged
+from apu.formats.match import trusted_keypoints
 from apu.pipeline import unite
-from review_db import Swap, Workspace
-from review_db.edits import PROGRAM
+from apu.types import BodyParams, FitResult
+from review_db import Alternative, FitRecord, PairRecord, SheetContact, Swap, TakeReading, Workspace
+from review_db.edits import PROGRAM, apply
 
 
 def run_fit(
@@ -18,6 +22,7 @@ def run_fit(
     body: BodyModel,
     *,
     options: FitOptions | None = None,
+    start: BodyParams | None = None,
     exchange: bool = False,
     curator: str = "",
     job: int | None = None,
@@ -32,6 +37,7 @@ def run_fit(
         pair: its id.
         body: to fit; the fit runs on its device.
         options: None for the defaults.
+        start: where to go on from (a warm refit).
         exchange: first exchange the two people, as an edit that shows in the history, where the contacts lie closer
             that way (see `apu.fit.lies_closer_exchanged`).
         curator: who asked for it; empty for the program.
@@ -50,14 +56,10 @@ def run_fit(
         workspace.edit_contacts(pair, Swap(), curator=PROGRAM, revision=record.sheet.revision)
         record = workspace.pair(pair)
     result = unite(
-        record.observation, record.sheet.active, body, options=options, progress=progress, cancelled=cancelled
-    )
-    for person, error in zip("AB", result.reprojection_512, strict=True):
-        if not isfinite(error):
-            raise FitError(
-                f"{record.image.name}: person {person} has no keypoint that is sure enough and inside the picture, so "
-                "nobody can tell how good a fit is; check the detector's file"
-            )
+        record.observation, record.sheet.active, body, options=options, start=start, progress=progress,
+        cancelled=cancelled,
+    )  # fmt: skip
+    _check_measured(result, record.image.name)
     return workspace.add_fit(
         pair,
         replace(result, swapped=exchanged),
@@ -66,3 +68,99 @@ def run_fit(
         job=job,
         worker=worker,
     )
+
+
+def last_fit(record: PairRecord, body: BodyModel) -> FitRecord | None:
+    """The latest fit of a pair that was made with this body: where a warm refit goes on from."""
+    return record.fits[-1] if record.fits and record.fits[-1].body == body.name else None
+
+
+def run_fan(
+    workspace: Workspace,
+    pair: int,
+    body: BodyModel,
+    *,
+    curator: str,
+    job: int | None = None,
+    worker: str = "",
+    threads: int = 1,
+    progress: Callable[[FitProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> int:
+    """Fit the likeliest readings of a pair's contacts as one batch, store them ranked, and give the fan's id.
+
+    All go on from one fit of the contacts as they stand: the pair's latest, else one that is made first. Each is fitted
+    to exactly the contacts that the pair has once somebody takes that reading.
+
+    Args:
+        curator: in whose name a reading will be taken. threads: of a CPU. Others as `run_fit`.
+
+    Raises:
+        FitError: nothing is in doubt, or nothing could be fitted. StoreError, ValueError: as `run_fit`.
+    """
+    record = workspace.pair(pair)
+    lines = [line for line in record.sheet.contacts if not line.dropped]
+    claims = [Claim(contact=line.contact, settled=line.edited_by not in ("", PROGRAM)) for line in lines]
+    found = readings(claims, record.observation)
+    if len(found) == 1:
+        raise FitError(_nothing_doubted(lines))
+    edits = [reading_edit(reading, lines) for reading in found]
+    sheets = [apply(record.sheet, edit, curator=curator, answers={}) if edit else record.sheet for edit in edits]
+    keypoints = trusted_keypoints(record.observation)
+    contacts = [weigh(sheet.active, keypoints) for sheet in sheets]
+    last = last_fit(record, body)
+    first = workspace.fit(last.id) if last else unite(record.observation, contacts[0], body, cancelled=cancelled)
+    known = [first] if last is None or not last.stale else []  # the contacts as they stand need no second fit
+    fits = known + list(
+        fit_pairs(
+            [record.observation] * (len(found) - len(known)), contacts[len(known) :], body,
+            starts=[first.params] * (len(found) - len(known)), threads=threads, progress=progress, cancelled=cancelled,
+        )
+    )  # fmt: skip
+    alternatives = [
+        Alternative(
+            edit=edit,
+            words=reading.changes(claims) or "as it stands",
+            probability=reading.probability,
+            score=score(reading, fit),
+            fit=fit,
+        )
+        for reading, edit, fit in zip(found, edits, fits, strict=True)
+        if isinstance(fit, FitResult)
+    ]
+    if not alternatives:
+        raise next(fit for fit in fits if isinstance(fit, FitError))
+    for alternative in alternatives:
+        _check_measured(alternative.fit, record.image.name)
+    alternatives.sort(key=lambda alternative: -alternative.score)
+    return workspace.fans.keep(pair, alternatives, sheet=record.sheet, job=job, worker=worker)
+
+
+def reading_edit(reading: Reading, lines: Sequence[SheetContact]) -> TakeReading | None:
+    """What makes the contacts of some lines those of a reading; None: they are."""
+    flips, drops = [], []
+    for line, contact in zip(lines, reading.contacts, strict=True):
+        stated = line.contact.swapped if reading.exchanged else line.contact
+        if contact is None:
+            drops.append(line.id)
+        elif contact.parts != stated.parts:
+            a, b = (was != now for was, now in zip(stated.parts, contact.parts, strict=True))
+            flips.append((line.id, a, b))
+    if not (flips or drops or reading.exchanged):
+        return None
+    return TakeReading(exchanged=reading.exchanged, flips=tuple(flips), drops=tuple(drops))
+
+
+def _nothing_doubted(lines: Sequence[SheetContact]) -> str:
+    if not lines:
+        return "there is no contact that could be otherwise; add one"
+    return "somebody has judged every contact already, so there are no alternatives; fit instead"
+
+
+def _check_measured(fit: FitResult, image: str) -> None:
+    for person, error in zip("AB", fit.reprojection_512, strict=True):
+        if not isfinite(error):
+            raise FitError(
+                f"{image}: person {person} has no keypoint that is sure enough and inside the picture, so nobody can "
+                "tell how good a fit is; check the detector's file"
+            )

@@ -12,12 +12,13 @@ MARGIN = 0.08
 
 
 class Source(StrEnum):
-    """Which meshes: the first guess without a fit, a fit's start, a fit's result, a running job's latest state."""
+    """Which meshes: the first guess without a fit, a fit's start or result, a job's latest state, a fan's reading."""
 
     GUESS = "guess"
     START = "start"
     FIT = "fit"
     JOB = "job"
+    FAN = "fan"
 
 
 class Picture(StrEnum):
@@ -34,7 +35,7 @@ class Meshes:
     """Meshes that can be shown.
 
     Attributes:
-        number: id of the fit or job; for the guess the revision of the contacts that light it up.
+        number: id of the fit, job or alternative; for the guess the revision of the contacts that light it up.
         step: tells the states of a running job apart.
     """
 

@@ -13,10 +13,10 @@ ASSETS = "apu-page"
 VENDOR = "apu-vendor"
 """Below this path it gives the libraries of others that they use."""
 
-PANELS = ("photo", "meshes", "contacts", "fit", "decide")
+PANELS = ("photo", "meshes", "fan", "contacts", "fit", "decide")
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
-_STYLES = ("theme.css", "page.css", "panels.css", "queue.css")
+_STYLES = ("theme.css", "page.css", "panels.css", "queue.css", "fan.css")
 
 _BAR = ("header", "queue", "decisions", "keys")
 """The bar and what opens below it."""

@@ -18,7 +18,7 @@ from app.solids import body_block, heat_block, mesh_block
 from apu.body.collide import penetration
 from apu.body.model import BodyModel, load_body
 from apu.body.regions import Regions, regions_of
-from apu.camera import crop_camera
+from apu.camera import crop_camera, project
 from apu.errors import FitError, InputError
 from apu.files import load_npz
 from apu.fit import initial_params
@@ -33,7 +33,7 @@ STILL = (480, 512)
 """Sizes in pixels; the panels are at most 700 wide."""
 
 _KEPT = 24
-_OF_PAIR = re.compile(r"(?:photo|guess|start|fit|job)-(\d+)")
+_OF_PAIR = re.compile(r"(?:photo|guess|start|fit|job|fan)-(\d+)")
 _LIT = 0.65
 K = TypeVar("K")
 V = TypeVar("V")
@@ -60,6 +60,7 @@ class Pictures:
         self._workspace, self._folder, self._body_file = workspace, folder, body
         self._scenes: OrderedDict[Meshes, Scene] = OrderedDict()
         self._guesses: OrderedDict[int, BodyParams] = OrderedDict()
+        self._joints: OrderedDict[Meshes, np.ndarray] = OrderedDict()
         self._loading, self._posing, self._drawing = threading.Lock(), threading.Lock(), threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -161,20 +162,34 @@ class Pictures:
         with self._posing:
             return _remember(self._scenes, meshes, lambda: self._pose(meshes))
 
+    def joints(self, meshes: Meshes) -> np.ndarray:
+        """(2, 67, 2) pixels: where meshes have the keypoints in the photograph; errors as `picture`."""
+
+        def place() -> np.ndarray:
+            record = self._workspace.pair(meshes.pair)
+            return project(self.body.keypoints(self._shown(meshes, record)[0]), record.observation.camera)
+
+        return _remember(self._joints, meshes, place)
+
     def _pose(self, meshes: Meshes) -> Scene:
-        record, body = self._workspace.pair(meshes.pair), self.body
-        contacts = record.sheet.active
+        record = self._workspace.pair(meshes.pair)
+        params, contacts = self._shown(meshes, record)
+        return Scene(observation=record.observation, vertices=self.body.forward(params).vertices, contacts=contacts)
+
+    def _shown(self, meshes: Meshes, record: PairRecord) -> tuple[BodyParams, tuple[Contact, ...]]:
+        """The parameters of some meshes, and the contacts that light them up."""
         if meshes.source is Source.GUESS:
-            params = self._guess(record)
-        elif meshes.source is Source.JOB:
-            params = self._running(meshes)
-        else:
-            if meshes.number not in {fit.id for fit in record.fits}:
-                raise ValueError(f"pair {meshes.pair} has no fit {meshes.number}")
+            return self._guess(record), record.sheet.active
+        if meshes.source is Source.JOB:
+            return self._running(meshes), record.sheet.active
+        if meshes.source is Source.FAN:
+            fit = self._workspace.fans.fit(meshes.pair, meshes.number)
+        elif meshes.number in {fit.id for fit in record.fits}:
             fit = self._workspace.fit(meshes.number)
-            self._same_body(fit.body)
-            params, contacts = fit.params if meshes.source is Source.FIT else fit.start, fit.contacts
-        return Scene(observation=record.observation, vertices=body.forward(params).vertices, contacts=contacts)
+        else:
+            raise ValueError(f"pair {meshes.pair} has no fit {meshes.number}")
+        self._same_body(fit.body)
+        return fit.start if meshes.source is Source.START else fit.params, fit.contacts
 
     def _guess(self, record: PairRecord) -> BodyParams:
         return _remember(self._guesses, record.summary.id, lambda: initial_params(record.observation, self.body))

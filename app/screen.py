@@ -15,7 +15,7 @@ from app.meshes import Meshes, Picture, Source, crop_box
 from apu.body.lines import part_lines
 from apu.camera import project
 from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyPart, Contact, Decision, PairObservation, Side, Verdict
-from review_db.edits import Edit, SheetContact, TakeVersion
+from review_db.edits import Decide, Edit, SetNote, SheetContact, TakeVersion
 from review_db.records import DecisionRecord, FitRecord, JobRecord, PairRecord, PairState
 
 Json = dict[str, Any]
@@ -41,8 +41,19 @@ _NEAREST_JOINT = {
 """Where the first guess of the mesh has a part that no keypoint shows."""
 
 
+NO_FAN: Json = {"id": None, "alternatives": [], "running": False, "fraction": 0.0, "sentence": "", "ahead": []}
+
+
 def pair_screen(
-    record: PairRecord, *, job: JobRecord | None, worker: str, no_mesh: str, terms: Mapping[str, Sequence[float]]
+    record: PairRecord,
+    *,
+    job: JobRecord | None,
+    worker: str,
+    no_mesh: str,
+    terms: Mapping[str, Sequence[float]],
+    ahead: Sequence[str] = (),
+    wrong: Mapping[int, str] | None = None,
+    fan: Json | None = None,
 ) -> Json:
     """One pair with all that its panels need.
 
@@ -52,6 +63,9 @@ def pair_screen(
         worker: sentence about the fit worker where it is down, else empty.
         no_mesh: sentence about why there are no meshes to show, else empty.
         terms: the latest fit's loss curves, step by step.
+        ahead: whose fits come before a waiting `job`.
+        wrong: why contacts are probably wrong, by their number (`app.doubts`).
+        fan: the pair's alternatives (`app.fitting.fan_screen`); None where none are offered.
     """
     observation, fit = record.observation, record.fits[-1] if record.fits else None
     x0, y0, x1, y1 = crop_box(observation)
@@ -67,7 +81,7 @@ def pair_screen(
         "people": [_person(observation, person) for person in (0, 1)],
         "answer": _answer(record),
         "swapped": record.sheet.swapped,
-        "contacts": [_line(line, record, fit) for line in record.sheet.contacts],
+        "contacts": [_line(line, record, fit, (wrong or {}).get(line.id)) for line in record.sheet.contacts],
         "canUndo": any(not entry.undone and entry.curator for entry in record.history),
         "note": record.sheet.note,
         "saved": f"{last.made_at[11:16]} UTC" if last and last.curator else "",
@@ -78,13 +92,15 @@ def pair_screen(
         "stale": bool(fit and fit.stale),
         "figures": figures(fit),
         "fitList": [] if no_mesh else fit_list(record),
-        "fitSentence": _fit_sentence(fit, job, worker, record),
+        "fitSentence": _fit_sentence(fit, job, worker, record, ahead),
         "worker": worker,
-        "job": job_screen(job),
+        "job": job_screen(job, ahead, revision=contacts_revision(record)),
+        "action": _next_action(fit, job, worker),
         "terms": terms,
-        "start": _pictures(None if no_mesh else start_meshes(record)),
-        "fit": _pictures(fit_meshes(record) if not no_mesh else None),
+        "start": pictures_of(None if no_mesh else start_meshes(record)),
+        "fit": pictures_of(fit_meshes(record) if not no_mesh else None),
         "noMesh": no_mesh,
+        "fan": fan or NO_FAN,
     }
 
 
@@ -106,7 +122,7 @@ def fit_list(record: PairRecord) -> list[Json]:
     `words` say what a fit was made of, `figures` how good it is; `stale`: the contacts have changed since.
     """
     begin = {"id": 0, "number": 0, "words": "the first guess, before any contact", "figures": figures(None)}
-    rows = [begin | {"stale": False, **_pictures(start_meshes(record))}]
+    rows = [begin | {"stale": False, **pictures_of(start_meshes(record))}]
     for number, fit in enumerate(record.fits, 1):
         by = f", for {fit.curator}" if fit.curator else ""
         meshes = Meshes(pair=record.summary.id, source=Source.FIT, number=fit.id)
@@ -116,29 +132,46 @@ def fit_list(record: PairRecord) -> list[Json]:
             "words": f"{_count(fit.contacts)}{by}, {fit.made_at[:10]} {fit.made_at[11:16]} UTC",
             "figures": figures(fit),
             "stale": fit.stale,
-            **_pictures(meshes),
+            **pictures_of(meshes),
         })  # fmt: skip
     return rows
 
 
-def job_screen(job: JobRecord | None) -> Json | None:
-    """Where a fit stands, in numbers and in one sentence."""
+def contacts_revision(record: PairRecord) -> int:
+    """The revision that last changed the contacts: notes and decisions outdate no fit."""
+    changes = (entry.revision for entry in record.history if not isinstance(entry.edit, SetNote | Decide))
+    return max(changes, default=0)
+
+
+def _next_action(fit: FitRecord | None, job: JobRecord | None, worker: str) -> Json | None:
+    """The one thing to do where another fit of the same kind would not help; None: fit."""
+    if worker:
+        return {"act": "restart-worker", "label": "Start it again", "key": ""}
+    if fit and job and job.state == "failed" and fit.made_at < job.finished_at:
+        return {"act": "afresh", "label": "Fit from the start", "key": "⇧⏎"}
+    return None
+
+
+def job_screen(job: JobRecord | None, ahead: Sequence[str] = (), *, revision: int | None = None) -> Json | None:
+    """Where a fit stands, in numbers and in one sentence; `outdated`: the contacts are not those it began with."""
     if job is None:
         return None
     progress = job.progress
     live = Meshes(pair=job.pair, source=Source.JOB, number=job.id) if job.preview else None
     return {
         "id": job.id,
+        "revision": job.revision,
         "state": job.state,
         "cancelling": job.cancelling,
-        "sentence": _job_sentence(job),
+        "outdated": revision is not None and job.revision < revision,
+        "sentence": _job_sentence(job, ahead),
         "fraction": progress.get("fraction", 0.0),
         "terms": progress.get("terms", {}),
-        **_pictures(live, f"?step={progress.get('step', 0)}"),
+        **pictures_of(live, f"?step={progress.get('step', 0)}"),
     }
 
 
-def _pictures(meshes: Meshes | None, query: str = "") -> Json:
+def pictures_of(meshes: Meshes | None, query: str = "") -> Json:
     """Addresses of the pictures and the vertices of some meshes; None where there are none."""
     if meshes is None:
         return {"overlay": None, "stills": None, "solid": None}
@@ -214,7 +247,7 @@ def _later_failure(record: PairRecord) -> str:
     return "" if last.status == "ok" else f"A later question failed: {last.message} Run `apu ask` to ask again."
 
 
-def _line(line: SheetContact, record: PairRecord, fit: FitRecord | None) -> Json:
+def _line(line: SheetContact, record: PairRecord, fit: FitRecord | None, wrong: str | None) -> Json:
     contact, stated = line.contact, line.original
     suggested = None if line.dropped else line.suggested
     places = [_place(part, record.observation, person) for person, part in enumerate(contact.parts)]
@@ -230,6 +263,7 @@ def _line(line: SheetContact, record: PairRecord, fit: FitRecord | None) -> Json
         "suggestion": f"{_words(suggested)}? {line.suggestion.evidence}" if suggested and line.suggestion else None,
         "verdict": line.suggestion.evidence if line.suggestion and not suggested else "",
         "gap": _gap(contact, fit),
+        "wrong": None if line.dropped else wrong,
         "places": [polylines for polylines, _, _ in places],
         "ends": [end for _, end, _ in places],
         "seen": [seen for _, _, seen in places],
@@ -307,11 +341,13 @@ def _conflict(edit: Edit | Decision) -> str:
     return f"Someone saved this pair while you worked on it; your {mine} was kept aside."
 
 
-def _fit_sentence(fit: FitRecord | None, job: JobRecord | None, worker: str, record: PairRecord) -> str:
+def _fit_sentence(
+    fit: FitRecord | None, job: JobRecord | None, worker: str, record: PairRecord, ahead: Sequence[str]
+) -> str:
     if worker:
         return worker
     if job and job.state != "done" and not (fit and job.finished_at and fit.made_at > job.finished_at):
-        return _job_sentence(job)
+        return _job_sentence(job, ahead)
     if fit is None:
         return "Not fitted yet: the meshes are the first guess."
     if fit.stale:
@@ -322,11 +358,19 @@ def _fit_sentence(fit: FitRecord | None, job: JobRecord | None, worker: str, rec
     return f"Fitted to {contacts} in {fit.seconds:.1f} s.{swapped}{kept}"
 
 
-def _job_sentence(job: JobRecord) -> str:
+def waits(ahead: Sequence[str]) -> str:
+    """Who comes first, in one sentence."""
+    if not ahead:
+        return "Waiting for the fit worker."
+    names = ", ".join(name or "the program" for name in dict.fromkeys(ahead))
+    return f"{len(ahead)} {'fit' if len(ahead) == 1 else 'fits'} before yours: {names}."
+
+
+def _job_sentence(job: JobRecord, ahead: Sequence[str]) -> str:
     if job.state == "running" and job.progress:
         return f"Stage {job.progress['stage']}, step {job.progress['step']}."
     return {
-        "queued": "Waiting for the fit worker.",
+        "queued": waits(ahead),
         "running": "Starting.",
         "done": "Fitted.",
         "failed": f"The fit failed: {job.error.rstrip('.')}.",

@@ -23,7 +23,7 @@ from app.page import ASSETS, VENDOR, build_page, page_head, page_theme
 from app.pages import Site, add_pages
 from app.pictures import Pictures
 from app.responses import Id, error, pictured
-from app.screen import Json, job_screen
+from app.screen import Json
 from app.supervisor import Supervisor
 from apu.errors import ApuError, InputError
 from apu.files import asset
@@ -66,7 +66,8 @@ def create_app(
     pictures = Pictures(workspace, Path(scratch.name) / "pictures", body=body)
     supervisor = Supervisor(workspace, device=device, body=body)
     name = curator or default_curator()
-    desk = Desk(workspace, pictures, curator=name, trouble=lambda: supervisor.trouble if worker else "")
+    trouble = (lambda: supervisor.trouble) if worker else (lambda: "")
+    desk = Desk(workspace, pictures, curator=name, trouble=trouble, restart=supervisor.restart)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +97,7 @@ def create_app(
     app.mount(f"/{ASSETS}", StaticFiles(directory=asset("app")))
     app.mount(f"/{VENDOR}", StaticFiles(directory=asset("vendor")))
     _add_pictures(app, pictures)
-    _add_progress(app, workspace, desk, supervisor)
+    _add_progress(app, desk)
     add_desk(app, desk, workspace)
     add_pages(app, Site(workspace=workspace, pictures=pictures, scratch=Path(scratch.name), curator=name, login=login))
     _add_errors(app)
@@ -203,14 +204,10 @@ def _of_meshes(request: Request, meshes: Meshes, make: Callable[[], bytes], medi
     return pictured(request, made, media_type)
 
 
-def _add_progress(app: FastAPI, workspace: Workspace, desk: Desk, supervisor: Supervisor) -> None:
+def _add_progress(app: FastAPI, desk: Desk) -> None:
     @app.get("/live/{pair}")
     def live(pair: Id) -> Json:
-        record = workspace.pair(pair)
-        return {
-            "job": job_screen(desk.live(pair)), "revision": record.sheet.revision, "fits": len(record.fits),
-            "worker": supervisor.trouble,
-        }  # fmt: skip
+        return desk.live(pair)
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -11,6 +11,7 @@ from review_db import Workspace
 
 _LOOK_S = 0.2
 _SETTLED_S = 60.0
+_SEVERAL = 3
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -27,7 +28,8 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
         self._deaths = 0
-        self._end = threading.Event()
+        self._end, self._again = threading.Event(), threading.Event()
+        self._said = ""
         self._thread = threading.Thread(target=self._watch, name="fit worker's supervisor", daemon=True)
 
     def start(self) -> None:
@@ -50,7 +52,15 @@ class Supervisor:
         """One sentence where the worker is down; empty where all is well."""
         if self.pid is not None or self._deaths == 0:
             return ""
-        return "The fit worker stopped and is being started again; a fit that was running is taken up once more."
+        if self._said:
+            return f"The fit worker cannot start: {self._said}. Fits wait until it can."
+        if self._deaths < _SEVERAL:
+            return "The fit worker stopped and is being started again; a fit that was running is taken up once more."
+        return "The fit worker keeps stopping, and fits wait; the server's log says why."
+
+    def restart(self) -> None:
+        """Start a worker that is down at once, without waiting for its turn."""
+        self._again.set()
 
     def _watch(self) -> None:
         while not self._end.is_set():
@@ -60,15 +70,30 @@ class Supervisor:
             while self._process.poll() is None and not self._end.wait(_LOOK_S):
                 pass
             self._finish(self._process)
+            self._said = self._last_words(self._process)
             self._workspace.jobs.release(name)
             self._starts += 1
             self._deaths = 1 if time.monotonic() - began > _SETTLED_S else self._deaths + 1
-            self._end.wait(min(0.5 * 2**self._deaths, _LONGEST_PAUSE_S))
+            self._again.clear()
+            self._pause(min(0.5 * 2**self._deaths, _LONGEST_PAUSE_S))
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not (self._end.is_set() or self._again.is_set()) and time.monotonic() < end:
+            self._end.wait(_LOOK_S)
 
     def _launch(self, name: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "app.worker", str(self._workspace.path), "--name", name, *self._arguments]
         # A session of its own: Ctrl-C is for the server, which then closes the worker's input.
-        return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own module
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own module
+
+    @staticmethod
+    def _last_words(process: subprocess.Popen[bytes]) -> str:
+        """Why a worker could not begin, as it says on standard output; empty where it does not."""
+        if process.stdout is None:
+            return ""
+        with process.stdout:
+            return process.stdout.read().decode(errors="replace").strip()
 
     @staticmethod
     def _finish(process: subprocess.Popen[bytes]) -> None:

@@ -9,31 +9,43 @@ import io
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from app.jobs import run_fit
+from app.jobs import last_fit, run_fan, run_fit
 from apu.body.model import BodyModel, load_body
 from apu.errors import ApuError, InputError
+from apu.files import load_npz
 from apu.fit import FitCancelled, FitProgress
 from apu.types import BodyParams
 from review_db import JobRecord, Workspace
+from review_db.records import JobKind
 
-BEAT_S = 0.25
+BEAT_S = 0.2
 """How often a running fit says how far it is, and hears whether to stop."""
 
-POLL_S = 0.2
+POLL_S = 0.05
 """How often an idle worker looks for work."""
+
+CLAIM_S = 2.0
+"""How often it also asks for what another worker may have left."""
+
+KINDS: tuple[JobKind, ...] = ("fit", "fan")
 
 
 def work(workspace: Workspace, name: str, body: BodyModel, *, stop: threading.Event) -> None:
-    """Take fits and carry them out until told to stop."""
+    """Take fits and fans and carry them out until told to stop."""
+    asked = 0.0
     while not stop.is_set():
-        job = workspace.jobs.claim(name, kinds=("fit",))
+        late = time.monotonic() - asked > CLAIM_S
+        job = workspace.jobs.claim(name, kinds=KINDS) if late or workspace.jobs.is_wanted(KINDS) else None
+        asked = time.monotonic() if late else asked
         if job is None:
             stop.wait(POLL_S)
         else:
@@ -41,15 +53,22 @@ def work(workspace: Workspace, name: str, body: BodyModel, *, stop: threading.Ev
 
 
 def carry_out(workspace: Workspace, job: JobRecord, name: str, body: BodyModel) -> None:
-    """One fit; every way it can end is written to its job."""
+    """One fit or fan; every way it can end is written to its job."""
     with _Pulse(workspace, job, name) as pulse:
+        told: dict[str, Any] = {"curator": job.curator, "job": job.id, "worker": name}
+        told |= {"progress": pulse.tell, "cancelled": pulse.stopped.is_set}
         try:
-            run_fit(
-                workspace, job.pair, body, curator=job.curator, job=job.id, worker=name,
-                progress=pulse.tell, cancelled=pulse.stopped.is_set,
-            )  # fmt: skip
+            if job.kind == "fit":
+                run_fit(workspace, job.pair, body, start=beginning(workspace, job, body), **told)
+            elif fan := workspace.fans.get(job.pair):
+                workspace.jobs.finish(job.id, name, result=fan.id)
+            else:
+                run_fan(workspace, job.pair, body, threads=1 if job.prepared else 2, **told)
         except FitCancelled:
-            workspace.jobs.stopped(job.id, name)
+            if pulse.gives_way:
+                workspace.jobs.put_back(job.id, name)
+            else:
+                workspace.jobs.stopped(job.id, name)
         except ApuError as error:
             workspace.jobs.fail(job.id, name, str(error))
         except MemoryError:
@@ -57,6 +76,17 @@ def carry_out(workspace: Workspace, job: JobRecord, name: str, body: BodyModel) 
         except Exception as error:
             workspace.jobs.fail(job.id, name, f"The fit stopped on an error of the program: {type(error).__name__}.")
             raise
+
+
+def beginning(workspace: Workspace, job: JobRecord, body: BodyModel) -> BodyParams | None:
+    """Where a fit goes on from: where the one that it stands instead of had come to, else the latest; None: afresh."""
+    if job.options.get("afresh"):
+        return None
+    if job.preview is not None:
+        with suppress(InputError):  # it is a convenience that may be gone
+            return BodyParams(**load_npz(job.preview))
+    last = last_fit(workspace.pair(job.pair), body)
+    return workspace.fit(last.id).params if last else None
 
 
 def preview_bytes(params: BodyParams) -> bytes:
@@ -70,15 +100,18 @@ class _Pulse:
     """Tells the workspace from a thread of its own how a fit goes; the fit itself never waits for the disk.
 
     Attributes:
-        stopped: the job was cancelled or given to another worker.
+        stopped: the job is to end: it was cancelled, given to another worker, or gives way.
+        gives_way: it was prepared for later, and somebody waits for another.
     """
 
     def __init__(self, workspace: Workspace, job: JobRecord, worker: str) -> None:
-        self.stopped = threading.Event()
-        self._workspace, self._job, self._worker = workspace, job.id, worker
+        self.stopped, self.gives_way = threading.Event(), False
+        self._workspace, self._job, self._kind, self._worker = workspace, job.id, job.kind, worker
+        self._prepared = job.prepared
         self._latest: FitProgress | None = None
         self._terms: dict[str, list[float]] = {}
-        self._ended = threading.Event()
+        self._fractions: dict[int, float] = {}
+        self._ended, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"pulse of job {job.id}", daemon=True)
 
     def __enter__(self) -> "_Pulse":
@@ -87,36 +120,57 @@ class _Pulse:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._wake.set()
         self._thread.join()
 
     def tell(self, progress: FitProgress) -> None:
-        """Note the latest step of the fit."""
-        for name, value in progress.terms.items():
-            self._terms.setdefault(name, []).append(float(f"{value:.4g}"))
+        """Note the latest step of the fit; the first is told at once."""
+        first = self._latest is None
+        self._fractions[progress.pair] = progress.fraction
+        if self._kind == "fit":
+            for name, value in progress.terms.items():
+                self._terms.setdefault(name, []).append(float(f"{value:.4g}"))
         self._latest = progress
+        if first:
+            self._wake.set()
 
     def _beat(self) -> None:
         said = None
-        while not self._ended.wait(BEAT_S):
+        while not self._ended.is_set():
+            self._wake.wait(BEAT_S)
+            self._wake.clear()
+            if self._ended.is_set():
+                return
             latest = self._latest
             try:
                 alive = self._say(latest if latest is not said else None)
+                self.gives_way = alive and self._prepared and self._should_give_way()
             except ApuError as error:
                 print(f"fit worker: {error}", file=sys.stderr)  # noqa: T201 - the server's log
                 continue
             said = latest
-            if not alive:
+            if not alive or self.gives_way:
                 self.stopped.set()
+                return
+
+    def _should_give_way(self) -> bool:
+        jobs = self._workspace.jobs
+        self._prepared = jobs.get(self._job).prepared  # somebody may have asked for it meanwhile
+        return self._prepared and jobs.is_wanted(KINDS, prepared=False)
 
     def _say(self, progress: FitProgress | None) -> bool:
+        jobs = self._workspace.jobs
         if progress is None:
-            return self._workspace.jobs.heartbeat(self._job, self._worker)
+            return jobs.heartbeat(self._job, self._worker)
+        if self._kind == "fan":
+            done = sum(self._fractions.values()) / len(self._fractions)
+            return jobs.heartbeat(self._job, self._worker, progress={"fraction": round(done, 3)})
         words: Mapping[str, Any] = {
             "stage": progress.stage, "step": progress.step, "fraction": round(progress.fraction, 3),
             "terms": {name: list(values) for name, values in self._terms.items()},
         }  # fmt: skip
         preview = (".npz", preview_bytes(progress.params))
-        return self._workspace.jobs.heartbeat(self._job, self._worker, progress=words, preview=preview)
+        return jobs.heartbeat(self._job, self._worker, progress=words, preview=preview)
 
 
 def best_device(name: str) -> str:
@@ -150,7 +204,11 @@ def main() -> None:
     stop = threading.Event()
     threading.Thread(target=_until_closed, args=(stop,), daemon=True).start()
     with Workspace.open(options.workspace) as workspace:
-        body = load_body(options.body, device=best_device(options.device))
+        try:
+            body = load_body(options.body, device=best_device(options.device))
+        except ApuError as error:
+            print(error)  # noqa: T201 - the supervisor reads it
+            sys.exit(1)
         work(workspace, options.name, body, stop=stop)
 
 

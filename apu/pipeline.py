@@ -17,7 +17,7 @@ from apu.fit import FitOptions, FitProgress, fit_pair, lies_closer_exchanged
 from apu.formats.match import trusted_keypoints
 from apu.formats.people import People
 from apu.propose import ProposeOptions, propose
-from apu.types import Contact, ContactAnswer, FitResult, PairObservation
+from apu.types import BodyParams, Contact, ContactAnswer, FitResult, PairObservation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,9 +73,10 @@ def unite(
     body: BodyModel,
     *,
     options: FitOptions | None = None,
+    start: BodyParams | None = None,
     progress: Callable[[FitProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> FitResult:
-    """Fit a pair to contacts weighed by the keypoints (W of the soft contact loss)."""
+    """Fit a pair to contacts weighed by the keypoints (W of the soft contact loss); from `start` on, a warm refit."""
     weighed = denoiser.weigh(contacts, trusted_keypoints(pair))
-    return fit_pair(pair, weighed, body, options=options, progress=progress, cancelled=cancelled)
+    return fit_pair(pair, weighed, body, options=options, start=start, progress=progress, cancelled=cancelled)

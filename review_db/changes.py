@@ -260,7 +260,10 @@ def settle(connection: sqlite3.Connection, conflict: int, *, take: bool, curator
     curator_id(connection, curator)
     if not take:
         return sheet
-    return carry_out(connection, row["pair_id"], sheet, change_of(row["kind"], row["edit"]), curator)
+    change = change_of(row["kind"], row["edit"])
+    if isinstance(change, Decision) and change.verdict is Verdict.ACCEPT and change.fit_id is None:
+        raise ValueError(f"pair {row['pair_id']} had no fit when it was accepted; look at its fit and accept that")
+    return carry_out(connection, row["pair_id"], sheet, change, curator)
 
 
 def change_of(kind: str, text: str) -> Change:

@@ -82,17 +82,18 @@ class Fans:
         with self._database.read() as connection:
             return self._good(connection, pair)
 
-    def fit(self, alternative: int) -> FitResult:
+    def fit(self, pair: int, alternative: int) -> FitResult:
         """What fitting a reading gave.
 
         Raises:
-            ValueError: there is no such alternative (any more).
+            ValueError: the pair has no such alternative (any more).
             StoreError: its file is missing or damaged.
         """
         with self._database.read() as connection:
             row = one(
-                connection, "SELECT * FROM alternatives WHERE id = ?", (alternative,),
-                missing=f"there is no alternative {alternative}",
+                connection,
+                "SELECT a.* FROM alternatives a JOIN fans f ON f.id = a.fan_id WHERE a.id = ? AND f.pair_id = ?",
+                (alternative, pair), missing=f"pair {pair} has no alternative {alternative}",
             )  # fmt: skip
             return with_arrays(_record(row).fit, self._files.get("artefacts", row["file"]))
 

@@ -405,8 +405,9 @@ _FANS = (
         made_at TEXT NOT NULL
     ) STRICT""",
     "CREATE INDEX fans_pair ON fans (pair_id)",
+    # A number is never given twice: browsers keep pictures by it.
     """CREATE TABLE alternatives (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         fan_id INTEGER NOT NULL REFERENCES fans,
         edit TEXT,
         words TEXT NOT NULL,

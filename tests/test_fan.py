@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from apu.denoise import denoise
 from apu.fan import FEWEST, MOST, Claim, FanModel, readings
@@ -61,6 +61,7 @@ def test_what_a_person_has_judged_is_not_doubted():
     assert len(readings([judged], face_to_face())) == 1
 
 
+@settings(deadline=None)  # five contacts of any parts take a while on a busy machine
 @given(CONTACTS, people())
 def test_a_fan_is_small_sorted_and_never_says_the_same_twice(contacts, keypoints):
     fan = readings(claims(*contacts), keypoints)

@@ -1,37 +1,74 @@
 // The fit: start and stop it, follow it, and read how good it is.
 
 import {button, h, personBadge, replace, s} from "./dom.js";
+import {setAhead} from "./fan.js";
 import {act, change, isRunning, pair, state} from "./state.js";
 
-const WATCH_MS = 300;
+const WATCH_MS = 150;
 const IDLE_MS = 3000;
 const ICON = {good: "✓", "look again": "!", bad: "✕"};
 
 export function mount(root) {
   const run = h("div", {class: "run"});
+  const options = h("div", {class: "options"},
+    option("refit", "Refit after every edit", (on) => { localStorage.setItem("apu.refit", on ? "on" : "off"); change({refit: on}); }),
+    option("ahead", "Prepare alternatives", setAhead));
+  const chips = h("div", {class: "chips", role: "group", "aria-label": "Fits of this pair"});
   const curves = h("div", {class: "curves"});
   const figures = h("div", {class: "figures"});
-  root.replaceChildren(h("section", {class: "panel fit", "aria-label": "Fit"}, run, figures, curves));
+  root.replaceChildren(h("section", {class: "panel fit", "aria-label": "Fit"}, run, options, figures, chips, curves));
   let drawn = null;
-  return ({screen, live}) => {
+  return (state) => {
+    const {screen, live} = state;
     const {pair: now} = screen;
     root.firstChild.hidden = !now;
     if (!now) return;
-    if (drawn !== screen && isRunning(now.job)) follow();
+    if (drawn !== screen && (isRunning(now.job) || now.fan.running)) follow();
     drawn = screen;
-    const job = live ?? now.job;
-    const running = isRunning(job);
-    replace(run,
-      running
-        ? button("cancel", job.cancelling ? "Stopping …" : "Cancel", "Esc", {class: "primary", disabled: job.cancelling})
-        : button("fit", now.fitted ? "Refit" : "Fit", "⏎", {class: "primary"}),
-      h("div", {class: "words"}, h("span", {role: "status"}, live?.sentence ?? now.fitSentence),
+    const running = isRunning(live ?? now.job);
+    const job = (live || now.job) && {...(live ?? now.job), outdated: live?.outdated || now.job?.outdated};
+    replace(run, ...buttons(now, job, running),
+      h("div", {class: "words"}, h("span", {role: "status"}, running && job.outdated ? "The contacts have changed since this fit began." : live?.sentence ?? now.fitSentence),
         running && h("span", {class: "progress"}, h("span", {style: `width:${100 * (job.fraction ?? 0)}%`}))));
+    for (const box of options.querySelectorAll("input")) box.checked = state[box.name];
     figures.classList.toggle("past", running || now.stale);
     replace(figures, ...now.figures.map(figure));
+    replace(chips, ...(now.fits > 0 ? now.fitList.map((each, index) => chip(each, index === now.fitList.length - 1, state)) : []));
     const terms = Object.entries((running && job.terms) || now.terms);
     replace(curves, ...terms.sort(([a], [b]) => a.localeCompare(b)).map(curve)); // the same place while running and after
   };
+}
+
+const option = (name, label, set) => h("label", {}, h("input", {type: "checkbox", name, onchange: (event) => set(event.target.checked)}), label);
+
+function buttons(now, job, running) {
+  const small = (action, label, key, title) => button(action, label, key, {class: "small", title});
+  if (running && !job.outdated)
+    return [button("cancel", job.cancelling ? "Stopping …" : "Cancel", "Esc", {class: "primary", disabled: job.cancelling})];
+  const main = now.action ?? {act: "fit", label: running ? "Refit from here" : now.fitted ? "Refit" : "Fit", key: "⏎"};
+  return [
+    button(main.act, main.label, main.key || null, {class: "primary"}),
+    h("div", {class: "more"},
+      running && small("cancel", "Cancel", "Esc", "Stop the fit"),
+      now.noMesh && small("flag", "Flag this pair", "G", "Nothing can be fitted to: let somebody look at its detections"),
+      !now.noMesh && small("fan", now.fan.id ? "Alternatives ready" : "Alternatives", "E", "Fit the likeliest other readings of the contacts"),
+      !running && now.fitted && main.act === "fit" && small("afresh", "Afresh", "⇧⏎", "Fit from the start instead of from the last fit")),
+  ];
+}
+
+/** A fit of the history: choosing one compares it with the current. */
+function chip({id, number, words, figures, stale}, current, {compare, mesh}) {
+  const worst = ["bad", "look again", "good"].find((band) => figures.some((each) => each.band === band));
+  const pressed = compare.on ? compare.left === id : current && mesh === "fit";
+  const name = number === 0 ? "start" : String(number);
+  return h("button", {type: "button", class: `chip ${worst?.replace(" ", "-") ?? ""}`, "data-act": "chip", "data-id": id, "aria-pressed": String(pressed), title: `${words}${stale ? "; the contacts have changed since" : ""}. ${current ? "Show it." : "Compare it with the current fit."}`},
+    name, current && number > 0 && h("span", {class: "muted"}, stale ? "stale" : "current"));
+}
+
+export function chooseChip(id) {
+  const all = pair().fitList;
+  if (id === all.at(-1).id) change({compare: {...state.compare, on: false}, mesh: "fit", layers: {...state.layers, wipe: false}});
+  else change({compare: {on: true, left: id, right: null}});
 }
 
 function figure({label, person, text, unit, band, help}) {
@@ -68,19 +105,21 @@ export async function follow() {
       // The server is away; the next action says so.
     }
   }
-  if (turn === latest) timer = setTimeout(follow, isRunning(state.live ?? pair()?.job) ? WATCH_MS : IDLE_MS);
+  if (turn === latest) timer = setTimeout(follow, isRunning(state.live ?? pair()?.job) || pair()?.fan.running ? WATCH_MS : IDLE_MS);
 }
 
 let timer = 0;
 let latest = 0; // a later question makes the answers to earlier ones worthless
 
 /** The last state of a running fit stays until the page has its result. */
-function hear({job, revision, fits, worker}, watched) {
+function hear({job, fan, revision, fits, worker}, watched) {
   const now = pair();
   if (watched.id !== now?.id) return;
   const running = isRunning(job);
   const ended = !running && isRunning(state.live ?? now.job);
-  if (running) change({live: job});
-  const outdated = ended || revision > now.revision || fits !== now.fits || worker !== now.worker;
+  if (running) change({live: {...job, fan}});
+  else if (fan.running) change({screen: {...state.screen, pair: {...now, fan}}});
+  const fanned = fan.id !== now.fan.id || (now.fan.running && !fan.running);
+  const outdated = ended || fanned || revision > now.revision || fits !== now.fits || worker !== now.worker;
   if (outdated && !state.saving) act("refresh");
 }

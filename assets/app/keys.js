@@ -6,6 +6,8 @@ import {step} from "./contacts.js";
 import {because, decide, isAsking, stopAsking} from "./decide.js";
 import * as decisions from "./decisions.js";
 import {h} from "./dom.js";
+import * as fan from "./fan.js";
+import {chooseChip} from "./fit.js";
 import {theme} from "./header.js";
 import {zoom} from "./photo.js";
 import * as queue from "./queue.js";
@@ -26,7 +28,8 @@ const running = () => isRunning(state.live ?? pair()?.job);
 
 function fit() {
   if (state.adding) return add();
-  if (running()) return;
+  const job = state.live ?? pair()?.job;
+  if (isRunning(job) && !job.outdated && !pair().job?.outdated) return;
   change({mesh: "fit"});
   act("fit");
 }
@@ -36,6 +39,7 @@ function escape() {
   else if (decisions.isOpen()) decisions.close();
   else if (queue.isOpen()) queue.toggle(false);
   else if (isAsking()) stopAsking();
+  else if (fan.isOpen() && !pair().fan.running) fan.close();
   else if (running() || isAsked("fit")) act("cancel");
 }
 
@@ -55,6 +59,8 @@ const ACTIONS = {
   swap: ["s", "swap the two people", () => act("swap")],
   undo: ["u", "undo the latest change", () => act("undo")],
   fit: ["Enter", "fit or refit", fit],
+  afresh: ["shift Enter", "fit from the start, not from the last fit", () => act("afresh")],
+  fan: ["e", "alternatives; then a digit takes one", fan.open],
   cancel: ["Escape", "stop the fit", escape],
   accept: ["a", "accept", () => decide("accept")],
   reject: ["r", "reject, then a reason's digit (again: without)", () => decide("reject")],
@@ -98,6 +104,10 @@ const ACTIONS = {
   review: [null, null, () => { queue.toggle(false); act("review", {pair: undefined, review: undefined}); }],
   "leave-review": [null, null, () => look({})],
   "take-contacts": [null, null, (review) => act("take-contacts", {take: review})],
+  pick: [null, null, (id) => fan.pick({id})],
+  "fan-close": [null, null, fan.close],
+  chip: [null, null, chooseChip],
+  "restart-worker": [null, null, () => act("restart-worker")],
 };
 
 /** What somebody may do who may only look. */
@@ -115,13 +125,13 @@ export const hideForbidden = ({screen: {mayWrite}}) => document.body.classList.t
 
 const GROUPS = {
   Contacts: ["up", "down", "flip", "flip-a", "flip-b", "take", "take-all", "drop", "add", "mirror-a", "mirror-b", "swap", "undo"],
-  "Fit and decide": ["fit", "cancel", "accept", "reject", "flag", "next", "previous", "skip", "decisions", "queue", "find"],
+  "Fit and decide": ["fit", "afresh", "fan", "cancel", "accept", "reject", "flag", "next", "previous", "skip", "decisions", "queue", "find"],
   "Look": ["points", "lines", "mesh", "wipe", "compare", "zoom-in", "zoom-out", "zoom-all", "photo", "front", "side", "top", "heat", "person-a", "person-b", "tab", "pages", "keys"],
 };
 
 const NAMES = {
   ArrowUp: "↑", ArrowDown: "↓", F: "⇧F", A: "⇧A", B: "⇧B", Enter: "⏎", Escape: "Esc", " ": "Space", Backspace: "⌫",
-  "shift 1": "⇧1", "shift 2": "⇧2", "shift 3": "⇧3", "shift 4": "⇧4", "m a": "M A", "m b": "M B",
+  "shift Enter": "⇧⏎", "shift 1": "⇧1", "shift 2": "⇧2", "shift 3": "⇧3", "shift 4": "⇧4", "m a": "M A", "m b": "M B",
 };
 
 let prefix = "";
@@ -158,7 +168,8 @@ function pressed(event) {
   const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
   if (decisions.isOpen() && (digit || event.code === "Digit0")) return () => decisions.takeBack(Number(digit ?? 10));
   if (isAsking() && digit && !event.shiftKey) return () => because(Number(digit) - 1);
-  const key = event.shiftKey && digit ? `shift ${digit}` : prefix + event.key;
+  if (fan.isOpen() && digit && !event.shiftKey) return () => fan.pick({digit: Number(digit)});
+  const key = event.shiftKey && event.key === "Enter" ? "shift Enter" : event.shiftKey && digit ? `shift ${digit}` : prefix + event.key;
   prefix = "";
   if (key === "m") {
     prefix = "m ";

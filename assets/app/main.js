@@ -5,6 +5,7 @@ import * as claims from "./claims.js";
 import * as contacts from "./contacts.js";
 import * as decide from "./decide.js";
 import * as decisions from "./decisions.js";
+import * as fan from "./fan.js";
 import * as fit from "./fit.js";
 import * as header from "./header.js";
 import * as keys from "./keys.js";
@@ -15,7 +16,7 @@ import {connect, subscribe} from "./state.js";
 
 const PANELS = {
   photo: photo.mount, meshes: meshes.mount,
-  contacts: contacts.mount, fit: fit.mount, decide: decide.mount,
+  contacts: contacts.mount, fan: fan.mount, fit: fit.mount, decide: decide.mount,
 };
 
 export function panel(name, element) {

@@ -27,6 +27,10 @@ export const state = {
   compare: {on: false, left: null, right: null}, // ids of `fitList`; null: the start and the current fit
   tab: "photo", // or "meshes": what a small screen shows
   layers: {points: true, lines: true, mesh: true, wipe: false, opacity: 0.6},
+  fan: {open: false}, // the alternatives
+  peek: null, // the alternative under the pointer
+  refit: localStorage.getItem("apu.refit") === "on", // after every edit
+  ahead: localStorage.getItem("apu.ahead") === "on", // fans are prepared for the next pairs
   keys: localStorage.getItem("apu.keys") !== "off",
 };
 
@@ -63,6 +67,11 @@ export async function connect() {
   look({pair: first?.pair?.id ?? undefined, review: first?.review?.id}); // as seen by who gave a name on this page
 }
 
+const moves = new Set();
+
+/** Call `listen(pair)` whenever another pair comes up. */
+export const onMove = (listen) => moves.add(listen);
+
 /** Whether a fit job waits or runs. */
 export const isRunning = (job) => ["queued", "running"].includes(job?.state);
 
@@ -85,8 +94,9 @@ export function compared({screen: {pair: now}, live, compare}) {
   return [left, live?.overlay ? {...right, ...live, id: right.id, name: "As the fit runs", words: live.sentence, figures: []} : right];
 }
 
-/** What is shown where nothing is compared: the running fit, else what is chosen, else the start. */
-export function shown({screen: {pair: now}, live, mesh}) {
+/** What is shown where nothing is compared: the alternative under the pointer, the running fit, what is chosen, the start. */
+export function shown({screen: {pair: now}, live, mesh, peek}) {
+  if (peek) return peek;
   if (live?.overlay) return live;
   return mesh !== "start" && now?.fit.overlay ? now.fit : now?.start;
 }
@@ -110,13 +120,14 @@ export function show(screen, {visit = true} = {}) {
     ...(moved && {adding: null, pointed: null, hovered: null, compare: {...state.compare, left: null, right: null}}),
   });
   remember(next);
+  if (moved) for (const listen of moves) listen(next.pair, screen);
 }
 
 const busy = () => Boolean(sent?.saves || waiting.some((action) => action.saves));
 
 /** Ask the server to do something; requests go one after the other, each from the revision the last one made. */
 export function act(name, values = {}) {
-  waiting.push({name, pair: pair()?.id, review: state.screen?.review?.id, visit: visits, saves: true, ...values});
+  waiting.push({name, pair: pair()?.id, review: state.screen?.review?.id, visit: visits, saves: true, ...(state.refit && {refit: true}), ...values});
   if (told) change({saving: busy(), screen: foreseen(told, [sent, ...waiting])});
   flush();
 }

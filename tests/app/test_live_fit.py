@@ -14,10 +14,10 @@ from .conftest import standing
 pytestmark = pytest.mark.browser
 
 
-def beat(workspace: Workspace, job: JobRecord, step: int) -> bool:
+def beat(workspace: Workspace, job: JobRecord, step: int, *, stage: int = 1) -> bool:
     """What a worker says after a step."""
     terms = {"contact": [3.0, 2.0, 1.0][:step], "keypoints": [1.0, 0.5, 0.2][:step]}
-    progress = {"stage": 1, "step": step, "fraction": step / 4, "terms": terms}
+    progress = {"stage": stage, "step": step, "fraction": step / 4, "terms": terms}
     preview = (".npz", preview_bytes(standing(depth=0.2 - step / 20)))
     return workspace.jobs.heartbeat(job.id, "test", progress=progress, preview=preview)
 

@@ -8,19 +8,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from app.jobs import run_fit
 from app.supervisor import Supervisor
-from app.worker import carry_out
+from app.worker import beginning, carry_out, preview_bytes
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose
 from apu.errors import FitError
-from apu.fit import FitProgress
-from review_db import Flip, Swap, Workspace
+from apu.fit import FitCancelled, FitProgress
+from review_db import Flip, JobRecord, Swap, Workspace
+from review_db.records import JobKind
 
-from .conftest import until
+from .conftest import TRUE, until
 
 
 @pytest.fixture
@@ -146,3 +149,100 @@ def test_a_worker_ends_when_its_server_is_gone(workspace: Workspace) -> None:
     assert worker.stdin is not None
     worker.stdin.close()
     assert worker.wait(30) == 0
+
+
+def claimed(workspace: Workspace, kind: JobKind = "fit", **options: Any) -> JobRecord:
+    workspace.jobs.queue(kind, 1, revision=workspace.pair(1).sheet.revision, curator="tester", **options)
+    job = workspace.jobs.claim("w")
+    assert job is not None
+    return job
+
+
+def test_a_refit_goes_on_from_the_latest_fit_unless_it_starts_afresh(workspace: Workspace, body: BodyModel) -> None:
+    carry_out(workspace, claimed(workspace), "w", body)
+    first = workspace.fit(workspace.pair(1).fits[-1].id)
+    workspace.edit_contacts(1, Flip(contact=1), curator="tester", revision=workspace.pair(1).sheet.revision)
+    job = claimed(workspace)
+    begun = beginning(workspace, job, body)
+    assert begun is not None
+    np.testing.assert_array_equal(begun.transl, first.params.transl)
+    carry_out(workspace, job, "w", body)
+    warm = workspace.pair(1).fits[-1]
+    assert not warm.stale
+    assert warm.iterations < first.iterations
+    assert max(warm.gaps_m) < 0.02
+    assert beginning(workspace, claimed(workspace, options={"afresh": True}), body) is None
+
+
+def test_a_fit_goes_on_from_where_the_one_before_was_stopped(workspace: Workspace, body: BodyModel) -> None:
+    from .conftest import standing
+
+    job = claimed(workspace)
+    preview = (".npz", preview_bytes(standing(depth=0.07)))
+    workspace.jobs.heartbeat(job.id, "w", progress={"stage": 2}, preview=preview)
+    workspace.jobs.queue("fit", 1, revision=9, curator="tester", instead=True)
+    later = workspace.jobs.claim("w")
+    assert later is not None
+    begun = beginning(workspace, later, body)
+    assert begun is not None
+    np.testing.assert_array_equal(begun.transl, standing(depth=0.07).transl)
+
+
+def test_a_fan_is_fitted_as_one_batch_ranked_and_taken_with_its_fit(workspace: Workspace, body: BodyModel) -> None:
+    job = claimed(workspace, "fan")
+    carry_out(workspace, job, "w", body)
+    assert workspace.jobs.get(job.id).state == "done"
+    fan = workspace.fans.get(1)
+    assert fan is not None
+    assert 3 <= len(fan.alternatives) <= 6
+    scores = [each.score for each in fan.alternatives]
+    assert scores == sorted(scores, reverse=True)
+    best, stand = fan.alternatives[0], next(each for each in fan.alternatives if each.edit is None)
+    assert best.words == "A's left upper arm instead of right, B's right upper arm instead of left"
+    assert stand.words == "as it stands"
+    assert best.fit.max_gap_m < 0.03 < stand.fit.max_gap_m
+    sheet = workspace.fans.take(1, best.id, curator="tester", revision=workspace.pair(1).sheet.revision)
+    assert [contact.parts for contact in sheet.active] == [contact.parts for contact in TRUE]
+    assert not workspace.pair(1).fits[-1].stale
+
+
+def test_a_fan_of_judged_contacts_says_that_nothing_is_in_doubt(workspace: Workspace, body: BodyModel) -> None:
+    for contact in (1, 2):
+        revision = workspace.pair(1).sheet.revision
+        workspace.edit_contacts(1, Flip(contact=contact), curator="tester", revision=revision)
+    job = claimed(workspace, "fan")
+    carry_out(workspace, job, "w", body)
+    ended = workspace.jobs.get(job.id)
+    assert (ended.state, "somebody has judged every contact" in ended.error) == ("failed", True)
+
+
+def test_a_prepared_fan_gives_way_to_a_fit_that_somebody_waits_for(
+    workspace: Workspace, body: BodyModel, monkeypatch
+) -> None:
+    def endless(*_: object, cancelled: Callable[[], bool], **__: object) -> int:
+        until(cancelled, "the fan is told to stop", seconds=10)
+        raise FitCancelled("stopped")
+
+    monkeypatch.setattr("app.worker.run_fan", endless)
+    fan = claimed(workspace, "fan", prepared=True)
+    asked = queued(workspace)
+    carry_out(workspace, fan, "w", body)
+    assert workspace.jobs.get(fan.id).state == "queued"
+    following = workspace.jobs.claim("w")
+    assert following is not None
+    assert following.id == asked
+
+
+def test_the_first_state_of_a_fit_is_told_at_once(workspace: Workspace, body: BodyModel, monkeypatch) -> None:
+    from .conftest import standing
+
+    def slow(*_: object, progress: Callable[[FitProgress], None], **__: object) -> int:
+        progress(FitProgress(pair=0, stage=1, step=1, fraction=0.1, pose=Pose.of(standing()), terms={"contact": 1.0}))
+        until(lambda: workspace.jobs.get(job.id).preview, "the first state is there", seconds=5)
+        return 0
+
+    monkeypatch.setattr("app.worker.run_fit", slow)
+    monkeypatch.setattr("app.worker.BEAT_S", 60.0)
+    job = claimed(workspace)
+    carry_out(workspace, job, "w", body)
+    assert workspace.jobs.get(job.id).progress["step"] == 1

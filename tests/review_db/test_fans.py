@@ -39,7 +39,7 @@ def test_a_fan_is_kept_in_its_order_with_its_fits(workspace, pair, fan) -> None:
     assert [each.edit for each in found.alternatives] == [FLIPPED, None, DROPPED]
     assert [each.words for each in found.alternatives] == ["reading 0", "reading 1", "reading 2"]
     assert found.alternatives[0].fit.max_gap_m == make_fit().max_gap_m
-    fit = workspace.fans.fit(found.alternatives[2].id)
+    fit = workspace.fans.fit(pair, found.alternatives[2].id)
     assert (fit.params.transl == make_fit(seed=12).params.transl).all()
 
 

@@ -6,9 +6,9 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
-INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-21 15:08:57.220902+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(2,'review_db','team_work','2026-11-21 15:08:57.367186+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(3,'review_db','prepared_fans','2026-11-21 15:08:57.371616+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-21 15:39:32.194865+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(2,'review_db','team_work','2026-11-21 15:39:32.434099+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(3,'review_db','prepared_fans','2026-11-21 15:39:32.439368+00:00');
 CREATE TABLE accounts (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE COLLATE NOCASE CHECK (name <> ''),
@@ -17,7 +17,7 @@ CREATE TABLE accounts (
         created_at TEXT NOT NULL
     ) STRICT;
 CREATE TABLE alternatives (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         fan_id INTEGER NOT NULL REFERENCES fans,
         edit TEXT,
         words TEXT NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE answers (
         seconds REAL NOT NULL,
         asked_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-21T15:08:57.389621+00:00');
+INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-21T15:39:32.560118+00:00');
 INSERT INTO "answers" VALUES(2,1,'replay','toy','contacts-1','ok','','{"interaction": "side hug", "quote": "\u2028 ''; DROP TABLE pairs; --"}','side hug','side to side','["a woman in red", "a man in blue"]','[{"contact":{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},"suggestion":{"flipped":true,"probability":0.8,"distances":[0.9,null],"evidence":"the right hand is nearer","flips":[true,true]}},{"contact":{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"},"suggestion":null}]',0.49,'{"total_tokens": 12}',1,0.5,'2026-01-01T00:00:00+00:00');
 CREATE TABLE claims (
         pair_id INTEGER PRIMARY KEY REFERENCES pairs,
@@ -53,7 +53,7 @@ CREATE TABLE claims (
         claimed_at TEXT NOT NULL,
         expires_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "claims" VALUES(1,2,'2026-11-21T15:08:57.443208+00:00','2026-11-21T15:23:57.443218+00:00');
+INSERT INTO "claims" VALUES(1,2,'2026-11-21T15:39:32.748334+00:00','2026-11-21T15:54:32.748365+00:00');
 CREATE TABLE conflicts (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -66,7 +66,7 @@ CREATE TABLE conflicts (
         settled_at TEXT,
         applied INTEGER CHECK (applied IN (0, 1))
     ) STRICT;
-INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-21T15:08:57.402502+00:00',NULL,NULL);
+INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-21T15:39:32.613810+00:00',NULL,NULL);
 CREATE TABLE contacts (
         pair_id INTEGER NOT NULL REFERENCES pairs,
         id INTEGER NOT NULL,
@@ -91,9 +91,9 @@ CREATE TABLE curators (
         name TEXT NOT NULL UNIQUE CHECK (name <> ''),
         created_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "curators" VALUES(1,'ada','2026-11-21T15:08:57.394589+00:00');
-INSERT INTO "curators" VALUES(2,'bob','2026-11-21T15:08:57.402445+00:00');
-INSERT INTO "curators" VALUES(3,'eve','2026-11-21T15:08:57.441107+00:00');
+INSERT INTO "curators" VALUES(1,'ada','2026-11-21T15:39:32.576817+00:00');
+INSERT INTO "curators" VALUES(2,'bob','2026-11-21T15:39:32.613649+00:00');
+INSERT INTO "curators" VALUES(3,'eve','2026-11-21T15:39:32.728136+00:00');
 CREATE TABLE decisions (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -106,7 +106,7 @@ CREATE TABLE decisions (
         made_at TEXT NOT NULL,
         UNIQUE (pair_id, revision)
     ) STRICT;
-INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-21T15:08:57.424707+00:00');
+INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-21T15:39:32.668059+00:00');
 CREATE TABLE drafts (
         curator_id INTEGER NOT NULL REFERENCES curators,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -116,7 +116,7 @@ CREATE TABLE drafts (
         saved_at TEXT NOT NULL,
         PRIMARY KEY (curator_id, pair_id)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "drafts" VALUES(2,1,5,'half','[{"contact": 1, "kind": "drop"}]','2026-11-21T15:08:57.444951+00:00');
+INSERT INTO "drafts" VALUES(2,1,5,'half','[{"contact": 1, "kind": "drop"}]','2026-11-21T15:39:32.765229+00:00');
 CREATE TABLE edits (
         pair_id INTEGER NOT NULL REFERENCES pairs,
         revision INTEGER NOT NULL CHECK (revision > 0),
@@ -126,11 +126,11 @@ CREATE TABLE edits (
         made_at TEXT NOT NULL,
         PRIMARY KEY (pair_id, revision)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-21T15:08:57.391854+00:00');
-INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-21T15:08:57.394707+00:00');
-INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-21T15:08:57.397992+00:00');
-INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-21T15:08:57.399270+00:00');
-INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-21T15:08:57.424820+00:00');
+INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-21T15:39:32.567214+00:00');
+INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-21T15:39:32.577093+00:00');
+INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-21T15:39:32.588710+00:00');
+INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-21T15:39:32.601063+00:00');
+INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-21T15:39:32.668329+00:00');
 CREATE TABLE fans (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -163,7 +163,7 @@ CREATE TABLE fits (
         options TEXT NOT NULL,
         made_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-21T15:08:57.416066+00:00');
+INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-21T15:39:32.653727+00:00');
 CREATE TABLE forgotten (
         sha256 TEXT PRIMARY KEY,
         forgotten_at TEXT NOT NULL,
@@ -180,7 +180,7 @@ CREATE TABLE images (
         action TEXT NOT NULL,
         added_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-21T15:08:57.376734+00:00');
+INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-21T15:39:32.480675+00:00');
 CREATE TABLE inputs (
         id INTEGER PRIMARY KEY,
         image_id INTEGER NOT NULL REFERENCES images,
@@ -190,7 +190,7 @@ CREATE TABLE inputs (
         added_at TEXT NOT NULL,
         UNIQUE (image_id, kind, file)
     ) STRICT;
-INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-21T15:08:57.383487+00:00');
+INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-21T15:39:32.528140+00:00');
 CREATE TABLE "jobs" (
         id INTEGER PRIMARY KEY,
         kind TEXT NOT NULL CHECK (kind IN ('fit', 'fan', 'ask')),
@@ -214,8 +214,8 @@ CREATE TABLE "jobs" (
         heartbeat_at TEXT NOT NULL DEFAULT '',
         finished_at TEXT NOT NULL DEFAULT ''
     ) STRICT;
-INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}',0,'done','worker',1,0,0,'{}',NULL,'',1,'2026-11-21T15:08:57.403008+00:00','','2026-11-21T15:08:57.408992+00:00','2026-11-21T15:08:57.408992+00:00','2026-11-21T15:08:57.416674+00:00');
-INSERT INTO "jobs" VALUES(2,'fan',1,5,'ada','{}',1,'queued','',0,0,0,'{}',NULL,'',NULL,'2026-11-21T15:08:57.440353+00:00','','','','');
+INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}',0,'done','worker',1,0,0,'{}',NULL,'',1,'2026-11-21T15:39:32.624089+00:00','','2026-11-21T15:39:32.629410+00:00','2026-11-21T15:39:32.629410+00:00','2026-11-21T15:39:32.654468+00:00');
+INSERT INTO "jobs" VALUES(2,'fan',1,5,'ada','{}',1,'queued','',0,0,0,'{}',NULL,'',NULL,'2026-11-21T15:39:32.724403+00:00','','','','');
 CREATE TABLE login_failures (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL,
@@ -246,7 +246,7 @@ CREATE TABLE pairs (
         updated_at TEXT NOT NULL, interaction TEXT NOT NULL DEFAULT '', gap_m REAL, decider_id INTEGER REFERENCES curators, disagrees INTEGER NOT NULL DEFAULT 0 CHECK (disagrees IN (0, 1)),
         UNIQUE (image_id, observation)
     ) STRICT;
-INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-21T15:08:57.388297+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-21T15:08:57.442307+00:00','side hug',0.02,1,1);
+INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-21T15:39:32.551721+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-21T15:39:32.735589+00:00','side hug',0.02,1,1);
 CREATE TABLE queue_changes (id INTEGER PRIMARY KEY, pair_id INTEGER NOT NULL) STRICT;
 INSERT INTO "queue_changes" VALUES(1,1);
 INSERT INTO "queue_changes" VALUES(2,1);
@@ -275,9 +275,9 @@ CREATE TABLE reviews (
         CHECK (verdict IS NULL OR curator_id IS NOT NULL),
         UNIQUE (pair_id, curator_id)
     ) STRICT;
-INSERT INTO "reviews" VALUES(1,1,3,'2026-11-21T15:08:57.441161+00:00',NULL,'2026-11-21T15:08:57.442228+00:00','flag','','','[{"contact": 1, "kind": "drop"}]','[{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]',NULL);
+INSERT INTO "reviews" VALUES(1,1,3,'2026-11-21T15:39:32.728254+00:00',NULL,'2026-11-21T15:39:32.735423+00:00','flag','','','[{"contact": 1, "kind": "drop"}]','[{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]',NULL);
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "secrets" VALUES('pseudonyms',X'98D9C5D15E96A1318EC10E14EBFA6C78C6509C4B0B3DE1514225F95124E5FF5B');
+INSERT INTO "secrets" VALUES('pseudonyms',X'A4A77864853B3467B8597C58ED1D25C33F93049D3E6BEEFEF33E64A470229C0A');
 CREATE TABLE sessions (
         token_sha256 TEXT PRIMARY KEY,
         account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
@@ -291,7 +291,7 @@ CREATE TABLE skips (
         until TEXT NOT NULL,
         PRIMARY KEY (curator_id, pair_id)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "skips" VALUES(1,1,'2026-11-21T15:08:57.444535+00:00','2026-11-22T15:08:57.444545+00:00');
+INSERT INTO "skips" VALUES(1,1,'2026-11-21T15:39:32.754607+00:00','2026-11-22T15:39:32.754633+00:00');
 CREATE TABLE views (
         id INTEGER PRIMARY KEY,
         owner_id INTEGER NOT NULL REFERENCES curators,
@@ -302,7 +302,7 @@ CREATE TABLE views (
         saved_at TEXT NOT NULL,
         UNIQUE (owner_id, name)
     ) STRICT;
-INSERT INTO "views" VALUES(1,1,'doubtful','{"states":null,"source":null,"interactions":null,"simulated":null,"image":null,"text":"","curator":null,"disagrees":null,"confidence":[null,0.5],"gap_m":null,"reprojection":null}','uncertain',0,'2026-11-21T15:08:57.445573+00:00');
+INSERT INTO "views" VALUES(1,1,'doubtful','{"states":null,"source":null,"interactions":null,"simulated":null,"image":null,"text":"","curator":null,"disagrees":null,"confidence":[null,0.5],"gap_m":null,"reprojection":null}','uncertain',0,'2026-11-21T15:39:32.774760+00:00');
 CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
     ON "_sqlite_migrations" ("migration_set", "name");
 CREATE INDEX answers_pair ON answers (pair_id);
@@ -340,4 +340,6 @@ CREATE INDEX jobs_curator ON jobs (curator, prepared, started_at);
 CREATE INDEX jobs_pair ON jobs (pair_id);
 CREATE INDEX fans_pair ON fans (pair_id);
 CREATE INDEX alternatives_fan ON alternatives (fan_id);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('alternatives',1);
 COMMIT;

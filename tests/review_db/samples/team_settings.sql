@@ -6,10 +6,10 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
-INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-21 15:27:26.627448+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(2,'review_db','team_work','2026-11-21 15:27:26.663412+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(3,'review_db','prepared_fans','2026-11-21 15:27:26.691361+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(4,'review_db','team_settings','2026-11-21 15:27:26.705450+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'review_db','first_version','2026-11-21 15:45:53.017748+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(2,'review_db','team_work','2026-11-21 15:45:53.023135+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(3,'review_db','prepared_fans','2026-11-21 15:45:53.031130+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(4,'review_db','team_settings','2026-11-21 15:45:53.033981+00:00');
 CREATE TABLE accounts (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE COLLATE NOCASE CHECK (name <> ''),
@@ -18,7 +18,7 @@ CREATE TABLE accounts (
         created_at TEXT NOT NULL
     ) STRICT;
 CREATE TABLE alternatives (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         fan_id INTEGER NOT NULL REFERENCES fans,
         edit TEXT,
         words TEXT NOT NULL,
@@ -46,7 +46,7 @@ CREATE TABLE answers (
         seconds REAL NOT NULL,
         asked_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-21T15:27:26.849063+00:00');
+INSERT INTO "answers" VALUES(1,1,'openai','toy','','timeout','no answer in 60 s','','','','["", ""]','[]',1.0,'{}',0,0.0,'2026-11-21T15:45:53.067394+00:00');
 INSERT INTO "answers" VALUES(2,1,'replay','toy','contacts-1','ok','','{"interaction": "side hug", "quote": "\u2028 ''; DROP TABLE pairs; --"}','side hug','side to side','["a woman in red", "a man in blue"]','[{"contact":{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},"suggestion":{"flipped":true,"probability":0.8,"distances":[0.9,null],"evidence":"the right hand is nearer","flips":[true,true]}},{"contact":{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"},"suggestion":null}]',0.49,'{"total_tokens": 12}',1,0.5,'2026-01-01T00:00:00+00:00');
 CREATE TABLE claims (
         pair_id INTEGER PRIMARY KEY REFERENCES pairs,
@@ -54,7 +54,7 @@ CREATE TABLE claims (
         claimed_at TEXT NOT NULL,
         expires_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "claims" VALUES(1,2,'2026-11-21T15:27:27.073204+00:00','2026-11-21T15:42:27.073237+00:00');
+INSERT INTO "claims" VALUES(1,2,'2026-11-21T15:45:53.164403+00:00','2026-11-21T16:00:53.164431+00:00');
 CREATE TABLE conflicts (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -67,7 +67,7 @@ CREATE TABLE conflicts (
         settled_at TEXT,
         applied INTEGER CHECK (applied IN (0, 1))
     ) STRICT;
-INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-21T15:27:26.914446+00:00',NULL,NULL);
+INSERT INTO "conflicts" VALUES(1,1,'note','{"text": "late", "kind": "note"}',2,1,4,'2026-11-21T15:45:53.078670+00:00',NULL,NULL);
 CREATE TABLE contacts (
         pair_id INTEGER NOT NULL REFERENCES pairs,
         id INTEGER NOT NULL,
@@ -92,9 +92,9 @@ CREATE TABLE curators (
         name TEXT NOT NULL UNIQUE CHECK (name <> ''),
         created_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "curators" VALUES(1,'ada','2026-11-21T15:27:26.868043+00:00');
-INSERT INTO "curators" VALUES(2,'bob','2026-11-21T15:27:26.914260+00:00');
-INSERT INTO "curators" VALUES(3,'eve','2026-11-21T15:27:27.039547+00:00');
+INSERT INTO "curators" VALUES(1,'ada','2026-11-21T15:45:53.071275+00:00');
+INSERT INTO "curators" VALUES(2,'bob','2026-11-21T15:45:53.078594+00:00');
+INSERT INTO "curators" VALUES(3,'eve','2026-11-21T15:45:53.138568+00:00');
 CREATE TABLE decisions (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -107,7 +107,7 @@ CREATE TABLE decisions (
         made_at TEXT NOT NULL,
         UNIQUE (pair_id, revision)
     ) STRICT;
-INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-21T15:27:26.963214+00:00');
+INSERT INTO "decisions" VALUES(1,1,5,'accept',1,1,'','good','2026-11-21T15:45:53.091745+00:00');
 CREATE TABLE drafts (
         curator_id INTEGER NOT NULL REFERENCES curators,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -117,7 +117,7 @@ CREATE TABLE drafts (
         saved_at TEXT NOT NULL, verdict TEXT NOT NULL DEFAULT '' CHECK (verdict IN ('', 'accept', 'reject', 'flag')), reason TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (curator_id, pair_id)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "drafts" VALUES(2,1,5,'half','[{"contact": 1, "kind": "drop"}]','2026-11-21T15:27:27.090710+00:00','','');
+INSERT INTO "drafts" VALUES(2,1,5,'half','[{"contact": 1, "kind": "drop"}]','2026-11-21T15:45:53.171707+00:00','','');
 CREATE TABLE edits (
         pair_id INTEGER NOT NULL REFERENCES pairs,
         revision INTEGER NOT NULL CHECK (revision > 0),
@@ -127,11 +127,11 @@ CREATE TABLE edits (
         made_at TEXT NOT NULL,
         PRIMARY KEY (pair_id, revision)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-21T15:27:26.856399+00:00');
-INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-21T15:27:26.870908+00:00');
-INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-21T15:27:26.886861+00:00');
-INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-21T15:27:26.901675+00:00');
-INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-21T15:27:26.965852+00:00');
+INSERT INTO "edits" VALUES(1,1,'take_answer','{"answer": 2, "kind": "take_answer"}',NULL,'2026-11-21T15:45:53.069837+00:00');
+INSERT INTO "edits" VALUES(1,2,'take_suggestion','{"contact": null, "kind": "take_suggestion"}',1,'2026-11-21T15:45:53.071425+00:00');
+INSERT INTO "edits" VALUES(1,3,'drop','{"contact": 2, "kind": "drop"}',1,'2026-11-21T15:45:53.073014+00:00');
+INSERT INTO "edits" VALUES(1,4,'undo','{"revision": 3, "kind": "undo"}',1,'2026-11-21T15:45:53.076906+00:00');
+INSERT INTO "edits" VALUES(1,5,'decide','{"decision": 1, "kind": "decide"}',1,'2026-11-21T15:45:53.092027+00:00');
 CREATE TABLE fans (
         id INTEGER PRIMARY KEY,
         pair_id INTEGER NOT NULL REFERENCES pairs,
@@ -164,7 +164,7 @@ CREATE TABLE fits (
         options TEXT NOT NULL,
         made_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-21T15:27:26.951311+00:00');
+INSERT INTO "fits" VALUES(1,1,4,1,'fa194f72bea5123bbc8e9d21daaa5b1c161fbba2d5e91bb4f0176b1fdd5559a7.npz','[{"parts":[{"name":"hand","side":"left"},{"name":"back","side":"both"}],"confidence":0.6,"weight":1.0,"source":"model"},{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]','[0.01, 0.02]',0,9.0,4.5,18.0,9.0,0.02,0.003,0.001,1,'converged',1.5,40,'cpu','anny-free',0,'{"steps": 40}','2026-11-21T15:45:53.089564+00:00');
 CREATE TABLE forgotten (
         sha256 TEXT PRIMARY KEY,
         forgotten_at TEXT NOT NULL,
@@ -181,7 +181,7 @@ CREATE TABLE images (
         action TEXT NOT NULL,
         added_at TEXT NOT NULL
     ) STRICT;
-INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-21T15:27:26.760372+00:00');
+INSERT INTO "images" VALUES(1,'2cea274d0bedc39ec4ab6ba9e59ec889e3ed6fb56a1cf088a64d9b383378dc97','.png','hug.png',640,480,'demo','hugging','2026-11-21T15:45:53.056524+00:00');
 CREATE TABLE inputs (
         id INTEGER PRIMARY KEY,
         image_id INTEGER NOT NULL REFERENCES images,
@@ -191,7 +191,7 @@ CREATE TABLE inputs (
         added_at TEXT NOT NULL,
         UNIQUE (image_id, kind, file)
     ) STRICT;
-INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-21T15:27:26.819683+00:00');
+INSERT INTO "inputs" VALUES(1,1,'openpose','hug_keypoints.json','44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json','2026-11-21T15:45:53.061814+00:00');
 CREATE TABLE "jobs" (
         id INTEGER PRIMARY KEY,
         kind TEXT NOT NULL CHECK (kind IN ('fit', 'fan', 'ask')),
@@ -215,8 +215,8 @@ CREATE TABLE "jobs" (
         heartbeat_at TEXT NOT NULL DEFAULT '',
         finished_at TEXT NOT NULL DEFAULT ''
     ) STRICT;
-INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}',0,'done','worker',1,0,0,'{}',NULL,'',1,'2026-11-21T15:27:26.926553+00:00','','2026-11-21T15:27:26.927705+00:00','2026-11-21T15:27:26.927705+00:00','2026-11-21T15:27:26.956046+00:00');
-INSERT INTO "jobs" VALUES(2,'fan',1,5,'ada','{}',1,'queued','',0,0,0,'{}',NULL,'',NULL,'2026-11-21T15:27:27.032639+00:00','','','','');
+INSERT INTO "jobs" VALUES(1,'fit',1,4,'ada','{}',0,'done','worker',1,0,0,'{}',NULL,'',1,'2026-11-21T15:45:53.079420+00:00','','2026-11-21T15:45:53.080178+00:00','2026-11-21T15:45:53.080178+00:00','2026-11-21T15:45:53.090395+00:00');
+INSERT INTO "jobs" VALUES(2,'fan',1,5,'ada','{}',1,'queued','',0,0,0,'{}',NULL,'',NULL,'2026-11-21T15:45:53.131803+00:00','','','','');
 CREATE TABLE login_failures (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL,
@@ -247,7 +247,7 @@ CREATE TABLE pairs (
         updated_at TEXT NOT NULL, interaction TEXT NOT NULL DEFAULT '', gap_m REAL, decider_id INTEGER REFERENCES curators, disagrees INTEGER NOT NULL DEFAULT 0 CHECK (disagrees IN (0, 1)),
         UNIQUE (image_id, observation)
     ) STRICT;
-INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-21T15:27:26.839664+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-21T15:27:27.054962+00:00','side hug',0.02,1,1);
+INSERT INTO "pairs" VALUES(1,1,'52aa01b0aae4519db73b3655e064ceef4204fd2a3b50e65981b6506446631083.npz','demo','hugging',1,'2026-11-21T15:45:53.065736+00:00',5,'accepted',0,'',3,2,2,1,1,0.49,9.0,'2026-11-21T15:45:53.150543+00:00','side hug',0.02,1,1);
 CREATE TABLE queue_changes (id INTEGER PRIMARY KEY, pair_id INTEGER NOT NULL) STRICT;
 INSERT INTO "queue_changes" VALUES(1,1);
 INSERT INTO "queue_changes" VALUES(2,1);
@@ -276,9 +276,9 @@ CREATE TABLE reviews (
         CHECK (verdict IS NULL OR curator_id IS NOT NULL),
         UNIQUE (pair_id, curator_id)
     ) STRICT;
-INSERT INTO "reviews" VALUES(1,1,3,'2026-11-21T15:27:27.039702+00:00',NULL,'2026-11-21T15:27:27.054700+00:00','flag','','','[{"contact": 1, "kind": "drop"}]','[{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]',NULL);
+INSERT INTO "reviews" VALUES(1,1,3,'2026-11-21T15:45:53.138689+00:00',NULL,'2026-11-21T15:45:53.150365+00:00','flag','','','[{"contact": 1, "kind": "drop"}]','[{"parts":[{"name":"hand","side":"right"},{"name":"hand","side":"left"}],"confidence":0.9,"weight":1.0,"source":"model"}]',NULL);
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO "secrets" VALUES('pseudonyms',X'8DED1DDA304BBCB697EC8C3FB6EB29AB0186439CCE1A2CD416EAF74F0BBACC93');
+INSERT INTO "secrets" VALUES('pseudonyms',X'9B6409DE7918ABA0EC4922233981C64C787A2149666805F4CF540122629F3A9E');
 CREATE TABLE sessions (
         token_sha256 TEXT PRIMARY KEY,
         account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
@@ -294,7 +294,7 @@ CREATE TABLE skips (
         until TEXT NOT NULL,
         PRIMARY KEY (curator_id, pair_id)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "skips" VALUES(1,1,'2026-11-21T15:27:27.087076+00:00','2026-11-22T15:27:27.087110+00:00');
+INSERT INTO "skips" VALUES(1,1,'2026-11-21T15:45:53.166342+00:00','2026-11-22T15:45:53.166361+00:00');
 CREATE TABLE views (
         id INTEGER PRIMARY KEY,
         owner_id INTEGER NOT NULL REFERENCES curators,
@@ -305,7 +305,7 @@ CREATE TABLE views (
         saved_at TEXT NOT NULL,
         UNIQUE (owner_id, name)
     ) STRICT;
-INSERT INTO "views" VALUES(1,1,'doubtful','{"states":null,"source":null,"interactions":null,"simulated":null,"image":null,"text":"","curator":null,"disagrees":null,"confidence":[null,0.5],"gap_m":null,"reprojection":null}','uncertain',0,'2026-11-21T15:27:27.101829+00:00');
+INSERT INTO "views" VALUES(1,1,'doubtful','{"states":null,"source":null,"interactions":null,"simulated":null,"image":null,"text":"","curator":null,"disagrees":null,"confidence":[null,0.5],"gap_m":null,"reprojection":null}','uncertain',0,'2026-11-21T15:45:53.179831+00:00');
 CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
     ON "_sqlite_migrations" ("migration_set", "name");
 CREATE INDEX answers_pair ON answers (pair_id);
@@ -343,4 +343,6 @@ CREATE INDEX jobs_curator ON jobs (curator, prepared, started_at);
 CREATE INDEX jobs_pair ON jobs (pair_id);
 CREATE INDEX fans_pair ON fans (pair_id);
 CREATE INDEX alternatives_fan ON alternatives (fan_id);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('alternatives',1);
 COMMIT;
