@@ -152,12 +152,29 @@ def serve(
     ] = None,
     device: Device = "auto",
     body: Body = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Show library and insights to others, who can change nothing.")
+    ] = False,
+    curators: Annotated[bool, typer.Option("--curators", help="read-only: show the curators' names.")] = False,
+    new_link: Annotated[
+        bool, typer.Option("--new-link", help="read-only: a new link; those who have the old one are let in no more.")
+    ] = False,
 ) -> None:
     """Serve the review page and its fit worker until interrupted.
 
     On this machine alone nobody needs an account. On an address that others reach everybody does (`apu account add`),
-    and passwords cross the network readably unless a proxy adds TLS: see docs/operations.md.
+    and passwords cross the network readably unless a proxy adds TLS: see docs/operations.md. With --read-only nobody
+    has an account: the printed link lets in whoever knows it, to look.
     """
+    if read_only:
+        from app.share import serve as share
+
+        address = f"http://{name[0] if name else host}:{port}"
+        share(
+            workspace, host, port, names=tuple(name or ()), body=body, curators=curators, new_link=new_link,
+            listening=lambda way: typer.echo(f"Look at {workspace} at {address}{way}"),
+        )  # fmt: skip
+        return
     from app.server import serve as run
 
     def listening() -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from app.meshes import Meshes, Picture, Source, crop_box
 from app.solids import body_block, heat_block, mesh_block
@@ -124,6 +125,11 @@ class Pictures:
         with self._drawing:
             depth, _ = penetration(vertices, self.body.faces)
         return heat_block(depth.cpu().numpy())
+
+    def vertices(self, meshes: Meshes) -> Float[np.ndarray, "people vertices 3"]:
+        """Where the meshes are, metres in the camera's frame; errors as `picture`."""
+        self._workspace.pair(meshes.pair)
+        return self._scene(meshes).vertices
 
     def sweep(self) -> None:
         """Remove the finished pictures of pairs that were forgotten, Gradio's copies of them too."""

@@ -23,6 +23,7 @@ from app.page import ASSETS, VENDOR, build_page, page_head, page_theme
 from app.pages import Site, add_pages
 from app.pictures import Pictures
 from app.responses import Id, error, pictured
+from app.runner import Runner
 from app.screen import Json
 from app.supervisor import Supervisor
 from apu.errors import ApuError, InputError
@@ -64,7 +65,7 @@ def create_app(
     os.environ["GRADIO_TEMP_DIR"] = scratch.name
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     pictures = Pictures(workspace, Path(scratch.name) / "pictures", body=body)
-    supervisor = Supervisor(workspace, device=device, body=body)
+    supervisor, runner = Supervisor(workspace, device=device, body=body), Runner(workspace, body=body)
     name = curator or default_curator()
     trouble = (lambda: supervisor.trouble) if worker else (lambda: "")
     desk = Desk(workspace, pictures, curator=name, trouble=trouble, restart=supervisor.restart)
@@ -73,15 +74,17 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if worker:
             supervisor.start()
+            runner.start()
         threading.Thread(target=lambda: pictures.body, name="body model", daemon=True).start()  # not on a first visit
         end = threading.Event()
-        sweeper = threading.Thread(target=_sweep, args=(pictures, end), name="sweeper", daemon=True)
+        sweeper = threading.Thread(target=sweep_pictures, args=(pictures, end), name="sweeper", daemon=True)
         sweeper.start()
         try:
             yield
         finally:
             end.set()
             if worker:
+                runner.stop()
                 supervisor.stop()
             sweeper.join()
             workspace.close()
@@ -96,11 +99,11 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts, public=login)
     app.mount(f"/{ASSETS}", StaticFiles(directory=asset("app")))
     app.mount(f"/{VENDOR}", StaticFiles(directory=asset("vendor")))
-    _add_pictures(app, pictures)
+    add_pictures(app, pictures)
     _add_progress(app, desk)
     add_desk(app, desk, workspace)
     add_pages(app, Site(workspace=workspace, pictures=pictures, scratch=Path(scratch.name), curator=name, login=login))
-    _add_errors(app)
+    add_errors(app)
     page = build_page(f"{workspace.path.name} – review")
     return gr.mount_gradio_app(
         app, page, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False, mcp_server=False,
@@ -127,9 +130,30 @@ def serve(
         InputError: the server would be public and the workspace has no accounts, or the port is taken.
         StoreError: the workspace cannot be used.
     """
-    public = bool(names) or not _is_local(host)
+    public = bool(names) or not is_local(host)
     if public:
         _need_accounts(workspace, names[0] if names else host)
+
+    def make(hosts: tuple[str, ...]) -> FastAPI:
+        return create_app(workspace, hosts=hosts, login=public, device=device, body=body)
+
+    run(make, host, port, names=names, public=public, listening=listening)
+
+
+def run(
+    make: Callable[[tuple[str, ...]], FastAPI],
+    host: str,
+    port: int,
+    *,
+    names: tuple[str, ...],
+    public: bool,
+    listening: Callable[[], None] | None,
+) -> None:
+    """Run an application, made for the names it answers to, until interrupted.
+
+    Raises:
+        InputError: the port is taken or not allowed.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
@@ -138,8 +162,7 @@ def serve(
         raise InputError(f"port {port} of {host} cannot be used ({reason}); choose another") from error
     with listener:
         own = (socket.gethostname().lower(), socket.getfqdn().lower()) if public else ()
-        hosts = (*LOCAL_HOSTS, host, *own, *(name.lower() for name in names))
-        app = create_app(workspace, hosts=hosts, login=public, device=device, body=body)
+        app = make((*LOCAL_HOSTS, host, *own, *(name.lower() for name in names)))
         if listening is not None:
             listening()
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
@@ -153,7 +176,8 @@ def _need_accounts(path: Path, host: str) -> None:
             raise InputError(f"{host} is open to other machines and {path} has no accounts; make one with: {make}")
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches an address."""
     if host == "localhost":
         return True
     try:
@@ -162,14 +186,16 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _sweep(pictures: Pictures, end: threading.Event) -> None:
+def sweep_pictures(pictures: Pictures, end: threading.Event) -> None:
     """Let pictures of forgotten photographs go soon after them."""
     while not end.wait(_SWEEP_S):
         with contextlib.suppress(ApuError, OSError):  # the next round tries again
             pictures.sweep()
 
 
-def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
+def add_pictures(app: FastAPI, pictures: Pictures) -> None:
+    """Photographs and meshes by id."""
+
     @app.get("/image/{pair}")
     def image(request: Request, pair: Id) -> Response:
         return pictured(request, pictures.photograph(pair), "image/jpeg")
@@ -210,7 +236,9 @@ def _add_progress(app: FastAPI, desk: Desk) -> None:
         return desk.live(pair)
 
 
-def _add_errors(app: FastAPI) -> None:
+def add_errors(app: FastAPI) -> None:
+    """Whatever goes wrong is answered with one sentence."""
+
     @app.exception_handler(ValueError)
     def unknown(request: Request, reason: ValueError) -> Response:
         return error(request, 404, f"Not here: {reason}.")

@@ -4,7 +4,7 @@ Each goes on past what cannot be used and says so; running a step again does onl
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,10 +99,14 @@ def _without(gone: Iterable[str], keypoints: Path | None) -> Iterator[Path | Non
 
 
 def propose_pairs(
-    workspace: Workspace, *, options: ProposeOptions | None = None, body: BodyModel | None = None
+    workspace: Workspace,
+    *,
+    images: Iterable[ImageRecord] | None = None,
+    options: ProposeOptions | None = None,
+    body: BodyModel | None = None,
 ) -> Iterator[Outcome]:
-    """Find the pairs of people in every image, one outcome per pair found and per image without any."""
-    for image in workspace.images():
+    """Find the pairs of people in images (None: in all), one outcome per pair found and per image without any."""
+    for image in workspace.images() if images is None else images:
         try:
             files = {file.kind: file.path for file in image.inputs}
             people = read_people(image.name, image.size, files, body=body)
@@ -143,19 +147,27 @@ def _same_people(pair: PairObservation, other: PairObservation) -> bool:
 
 
 def ask_pairs(
-    workspace: Workspace, asker: Asker, *, name: str, workers: int = 4, again: bool = False
+    workspace: Workspace,
+    asker: Asker,
+    *,
+    name: str,
+    pairs: Sequence[PairSummary] | None = None,
+    workers: int = 4,
+    again: bool = False,
 ) -> Iterator[Outcome]:
     """Ask about every pair that has no answer yet, and let the denoiser check the sides of what comes back.
 
     Args:
         workspace: whose pairs. asker: see `apu.ask`. name: of the asker, stored with its answers.
+        pairs: ask about these, whatever is known of them; None: about all without an answer.
         workers: questions under way at once. again: ask about pairs that have an answer too.
     """
     unanswered = None if again else frozenset({PairState.PROPOSED, PairState.ASK_FAILED})
     prompt = load_prompt()
-    pairs = workspace.pairs(PairFilter(states=unanswered))
+    if pairs is None:
+        pairs = workspace.pairs(PairFilter(states=unanswered))
     of_image: dict[str, list[int]] = defaultdict(list)
-    for summary in workspace.pairs():
+    for summary in workspace.pairs() if name == "replay" else ():
         of_image[summary.image].append(summary.id)
     for first in range(0, len(pairs), _QUESTIONS_AT_ONCE):
         asked: list[tuple[Question, PairSummary]] = []

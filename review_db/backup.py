@@ -35,14 +35,15 @@ SELECT place || file, file IN (SELECT file FROM lost_files) FROM (
     UNION SELECT 'artefacts/', file FROM fits)
 """
 
-# What belongs to the running server and not to the work: sessions end, workers have taken nothing, and fans are made
-# again.
+# What belongs to the running server and not to the work: sessions end, workers have taken nothing, fans are made
+# again, and a run, which may cost money, is not begun by a copy.
 _LEAVE_OUT = (
     "PRAGMA secure_delete = ON",
     "DELETE FROM sessions",
     "DELETE FROM login_failures",
     "DELETE FROM alternatives",
     "DELETE FROM fans",
+    "UPDATE runs SET state = 'cancelled', cancelling = 1 WHERE state IN ('queued', 'running')",
     "UPDATE jobs SET state = 'queued', worker = '', preview = NULL WHERE state = 'running'",
 )
 

@@ -105,16 +105,17 @@ class Database:
     """The connections to one database file.
 
     Args:
-        path: the file. create: make it where there is none.
+        path: the file. create: make it where there is none. read_only: never write, although the file could be.
 
     Attributes:
-        read_only: the file or its folder may not be written to; it is then only read.
+        read_only: that, or the file or its folder may not be written to; it is then only read.
     """
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
         check_sqlite()
         self.path = path
-        self.read_only = path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+        self._locked = path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+        self.read_only = read_only or self._locked
         self._create = create
         self._local = threading.local()
         self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
@@ -184,6 +185,8 @@ class Database:
         try:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            if self.read_only:
+                connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise
@@ -191,7 +194,8 @@ class Database:
         return connection
 
     def _mode(self) -> str:
-        if not self.read_only:
+        # Where others write meanwhile, reading their log needs its index file, which a reader may have to make.
+        if not self._locked:
             return "mode=rwc" if self._create else "mode=rw"
         # Reading a write-ahead log needs its index file beside it; without any log nobody is writing.
         log = any(self.path.with_name(self.path.name + end).exists() for end in ("-wal", "-shm"))

@@ -8,7 +8,7 @@ their author, time and kind. The rule for a pair that both sides worked on since
 - otherwise this side stands, and the other's version is kept whole as a conflict, as is its decision, until somebody
   takes or leaves it; where both came to the same sheet, the other's entries are kept and there is nothing to settle.
 
-Merging again changes nothing. Accounts, sessions, jobs and claims belong to a machine and stay there.
+Merging again changes nothing. Accounts, sessions, jobs, runs and claims belong to a machine and stay there.
 """
 
 import contextlib
@@ -43,6 +43,7 @@ from review_db.files import Folder
 from review_db.forget import forget, without_image
 from review_db.records import EditRecord
 from review_db.sheets import as_history, curator_id, load_answers, load_history, load_sheet, refresh, store_sheet
+from review_db.studies import merge_studies
 from review_db.workspace import NEXT_PAIR, Workspace
 
 _DECISION = TypeAdapter(Decision)
@@ -66,7 +67,8 @@ class Merged:
     """What came over: numbers of rows, and conflicts.
 
     Attributes:
-        entries: of histories. forgotten: photographs that one side had taken down and that are gone on this side now.
+        entries: of histories. ratings: of studies, which come over with them.
+        forgotten: photographs that one side had taken down and that are gone on this side now.
     """
 
     images: int
@@ -77,6 +79,7 @@ class Merged:
     reviews: int
     drafts: int
     views: int
+    ratings: int
     forgotten: int
     conflicts: tuple[MergeConflict, ...]
 
@@ -87,7 +90,7 @@ class Merged:
 
 
 _NOTHING = Merged(
-    images=0, pairs=0, answers=0, fits=0, entries=0, reviews=0, drafts=0, views=0, forgotten=0, conflicts=()
+    images=0, pairs=0, answers=0, fits=0, entries=0, reviews=0, drafts=0, views=0, ratings=0, forgotten=0, conflicts=()
 )
 
 
@@ -110,9 +113,10 @@ class _Merge:
     def __init__(self, ours: Workspace, theirs: Workspace, connection: sqlite3.Connection) -> None:
         self.ours, self.theirs, self.other = ours, theirs, connection
         self.counts = dict.fromkeys(
-            ("images", "pairs", "answers", "fits", "entries", "reviews", "drafts", "views", "forgotten"), 0
+            ("images", "pairs", "answers", "fits", "entries", "reviews", "drafts", "views", "ratings", "forgotten"), 0
         )
         self.conflicts: list[MergeConflict] = []
+        self.numbers: dict[int, int] = {}  # of pairs, theirs to ours
 
     def run(self) -> Merged:
         self.forget()
@@ -127,6 +131,7 @@ class _Merge:
                     self.pair(connection, row)
         with self.ours.database.write() as connection:
             self.views(connection)
+            self.counts["ratings"] += merge_studies(connection, self.other, self.numbers)
         return Merged(**self.counts, conflicts=tuple(self.conflicts))
 
     def forget(self) -> None:
@@ -196,6 +201,7 @@ class _Merge:
             number = connection.execute(NEXT_PAIR).fetchone()[0]
             pair = insert(connection, "pairs", {"id": number} | key | same)
             self.counts["pairs"] += 1
+        self.numbers[row["id"]] = pair
         before = dict(self.counts), len(self.conflicts)
         _Pair(self, connection, pair, row).run()
         if before == (self.counts, len(self.conflicts)):

@@ -444,7 +444,88 @@ def team_settings(db: UtilsDatabase) -> None:
         db.execute(statement)
 
 
-_TABLES = ("_sqlite_migrations", *re.findall(r"CREATE TABLE (\w+)", " ".join((*_FIRST, *_TEAM, *_FANS, *_AGREED))))
+_STUDIES = (
+    # Runs: a step over a selection, worked off by the server's runner -------------------------------------------------
+    """CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL CHECK (kind IN ('propose', 'ask', 'fit', 'study')),
+        curator TEXT NOT NULL,
+        options TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'cancelled', 'failed')),
+        cancelling INTEGER NOT NULL DEFAULT 0 CHECK (cancelling IN (0, 1)),
+        message TEXT NOT NULL DEFAULT '',
+        queued_at TEXT NOT NULL,
+        started_at TEXT NOT NULL DEFAULT '',
+        finished_at TEXT NOT NULL DEFAULT ''
+    ) STRICT""",
+    "CREATE INDEX runs_open ON runs (id) WHERE state IN ('queued', 'running')",
+    """CREATE TABLE run_items (
+        id INTEGER PRIMARY KEY,
+        run_id INTEGER NOT NULL REFERENCES runs,
+        image_id INTEGER NOT NULL REFERENCES images,
+        pair_id INTEGER REFERENCES pairs,
+        state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'done', 'failed')),
+        message TEXT NOT NULL DEFAULT '',
+        tokens_in INTEGER NOT NULL DEFAULT 0,
+        tokens_out INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
+    "CREATE INDEX run_items_state ON run_items (run_id, state, id)",
+    "CREATE INDEX run_items_image ON run_items (image_id)",
+    "CREATE INDEX run_items_pair ON run_items (pair_id)",
+    # Studies: which of two meshes people prefer, without knowing whose they are ---------------------------------------
+    """CREATE TABLE studies (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL CHECK (name <> ''),
+        owner_id INTEGER NOT NULL REFERENCES curators,
+        seed INTEGER NOT NULL,
+        methods TEXT NOT NULL,
+        own INTEGER NOT NULL CHECK (own >= 0),
+        made_at TEXT NOT NULL,
+        closed_at TEXT,
+        UNIQUE (owner_id, made_at)
+    ) STRICT""",
+    """CREATE TABLE study_meshes (
+        id INTEGER PRIMARY KEY,
+        study_id INTEGER NOT NULL REFERENCES studies,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        method TEXT NOT NULL,
+        body TEXT NOT NULL,
+        params BLOB NOT NULL,
+        UNIQUE (study_id, pair_id, method)
+    ) STRICT""",
+    "CREATE INDEX study_meshes_pair ON study_meshes (pair_id)",
+    """CREATE TABLE study_items (
+        id INTEGER PRIMARY KEY,
+        study_id INTEGER NOT NULL REFERENCES studies,
+        pair_id INTEGER NOT NULL REFERENCES pairs,
+        kind TEXT NOT NULL CHECK (kind IN ('shared', 'own', 'check')),
+        a TEXT NOT NULL,
+        b TEXT NOT NULL,
+        rater_id INTEGER REFERENCES curators,
+        UNIQUE (study_id, pair_id, a, b)
+    ) STRICT""",
+    "CREATE INDEX study_items_pair ON study_items (pair_id)",
+    """CREATE TABLE study_ratings (
+        item_id INTEGER NOT NULL REFERENCES study_items,
+        rater_id INTEGER NOT NULL REFERENCES curators,
+        choice TEXT NOT NULL CHECK (choice IN ('a', 'b', 'same')),
+        shown_left TEXT NOT NULL CHECK (shown_left IN ('a', 'b')),
+        seconds REAL NOT NULL,
+        rated_at TEXT NOT NULL,
+        PRIMARY KEY (item_id, rater_id)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+
+@migrations()
+def runs_and_studies(db: UtilsDatabase) -> None:
+    """Runs over selections, and studies of preference between methods."""
+    for statement in _STUDIES:
+        db.execute(statement)
+
+
+_MADE = " ".join((*_FIRST, *_TEAM, *_FANS, *_AGREED, *_STUDIES))
+_TABLES = ("_sqlite_migrations", *re.findall(r"CREATE TABLE (\w+)", _MADE))
 
 
 def refuse_views(connection: sqlite3.Connection, path: Path) -> None:

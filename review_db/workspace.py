@@ -80,8 +80,10 @@ class Workspace:
         return cls._start(path, create=True)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Open an existing workspace; an older one is migrated, one that may not be written to is only read.
+
+        With `read_only` it is only read too, whatever is asked of it; a write is a `StoreError`.
 
         Raises:
             StoreError: no workspace there, damaged, made by a newer program, or by an older one and not writable.
@@ -90,11 +92,11 @@ class Workspace:
         with sentences(path):
             if not (path / "review.db").is_file():
                 raise StoreError(f"{path} is not a workspace (it has no review.db); make one with: apu import")
-        return cls._start(path, create=False)
+        return cls._start(path, create=False, read_only=read_only)
 
     @classmethod
-    def _start(cls, path: Path, *, create: bool) -> Self:
-        database = Database(path / "review.db", create=create)
+    def _start(cls, path: Path, *, create: bool, read_only: bool = False) -> Self:
+        database = Database(path / "review.db", create=create, read_only=read_only)
         try:
             migrate(database)
         except BaseException:

@@ -23,8 +23,13 @@ from review_db.accounts import Account, Role
 
 Json = dict[str, Any]
 
-PAGES: Mapping[str, str] = {"library": "Library"}
+PAGES: Mapping[str, str] = {
+    "library": "Library", "pair": "Pair", "insights": "Insights", "study": "Study", "runs": "Runs",
+}  # fmt: skip
 """Address and title of each page that has a shell."""
+
+_SHARED = ("library", "pair", "insights")
+"""Pages of a read-only site."""
 
 _SHELL = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} – {workspace}</title>
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
@@ -120,7 +125,7 @@ def add_shells(app: FastAPI, site: Site) -> None:
             )
 
     for name, title in PAGES.items():
-        if not (site.read_only and name in ("study", "runs")):
+        if not (site.read_only and name not in _SHARED):
             shell(name, title)
 
 

@@ -1,6 +1,7 @@
-"""Small pictures of pairs: the photograph with its meshes over it, made when one is first looked at, then kept."""
+"""Small pictures of pairs and the steps of their turntable: made when they are first looked at, then kept."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -9,8 +10,15 @@ import numpy as np
 from app.meshes import Meshes, Picture, Source
 from app.pages.shell import Site
 from apu.errors import ApuError, InputError
+from apu.render import view
 
 SIZE = (320, 240)
+TURN = (520, 520)
+"""Sizes in pixels."""
+
+TURNS = 24
+"""Steps of a whole turn."""
+
 _OPACITY = 0.8
 _MAKING = threading.Lock()
 """One at a time: a gallery asks for dozens, and the review page draws on the same cores."""
@@ -28,19 +36,35 @@ def thumbnail(site: Site, pair: int, *, alone: bool) -> bytes:
         else Meshes(pair=pair, source=Source.GUESS, number=record.sheet.revision)
     )
     # The name begins as the pictures of a pair do, so that it goes with them (`Pictures.sweep`).
-    path = site.scratch / f"photo-{pair}-{'alone' if alone else 'over'}-{meshes.name}.webp"
+    name = f"photo-{pair}-{'alone' if alone else 'over'}-{meshes.name}.webp"
+    return kept(site.scratch / name, lambda: _draw(site, meshes, alone))
+
+
+def turned(site: Site, meshes: Meshes, step: int) -> bytes:
+    """The meshes as WebP after `step` of `TURNS` steps about the upright axis; errors as `Pictures.picture`."""
+    name = f"photo-{meshes.pair}-turn-{meshes.name}-{step}.webp"
+    return kept(site.scratch / name, lambda: _turn(site, meshes, step))
+
+
+def kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """What a file holds, made and kept there where it is not there yet; one is made at a time."""
     if path.is_file():
         return path.read_bytes()
     with _MAKING:
-        data = _draw(site, meshes, alone)
-        _put(path, data)
+        data = make()
+        part = path.with_suffix(".part")
+        part.write_bytes(data)
+        part.replace(path)
     return data
 
 
-def _put(path: Path, data: bytes) -> None:
-    part = path.with_suffix(".part")
-    part.write_bytes(data)
-    part.replace(path)
+def _turn(site: Site, meshes: Meshes, step: int) -> bytes:
+    vertices = site.pictures.vertices(meshes)
+    middle = (vertices.min((0, 1)) + vertices.max((0, 1))) / 2
+    angle = 2 * np.pi * step / TURNS
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], np.float32)
+    seen = view((vertices - middle) @ turn.T, site.pictures.body.faces, "front", TURN)
+    return encoded(cv2.cvtColor(seen, cv2.COLOR_RGB2BGR), meshes.pair)
 
 
 def _draw(site: Site, meshes: Meshes, alone: bool) -> bytes:
@@ -50,10 +74,14 @@ def _draw(site: Site, meshes: Meshes, alone: bool) -> bytes:
         drawn = _decoded(site.pictures.photograph(meshes.pair))
     scale = min(SIZE[0] / drawn.shape[1], SIZE[1] / drawn.shape[0], 1.0)
     size = max(1, round(drawn.shape[1] * scale)), max(1, round(drawn.shape[0] * scale))
-    small = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, 80])
+    return encoded(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), meshes.pair)
+
+
+def encoded(pixels: np.ndarray, pair: int) -> bytes:
+    """Pixels (BGR) as WebP; InputError where they cannot be."""
+    done, data = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, 80])
     if not done:
-        raise InputError(f"the small picture of pair {meshes.pair} could not be encoded")
+        raise InputError(f"a picture of pair {pair} could not be encoded")
     return data.tobytes()
 
 

@@ -88,7 +88,7 @@ const ACTIONS = {
   "person-b": ["B", "show or hide B in 3D", person(1)],
   tab: ["d", "photograph or meshes, on a small screen", () => change({tab: state.tab === "photo" ? "meshes" : "photo"})],
   keys: ["?", "this list", () => toggleList()],
-  pages: ["p", "then R, L: review, library", null], // heard by nav.js
+  pages: ["p", "then R L I S U: review, library, insights, study, runs", null], // heard by nav.js
   start: [null, null, () => change({mesh: "start"})],
   fitted: [null, null, () => change({mesh: "fit"})],
   "tab-photo": [null, null, tab("photo")],

@@ -6,6 +6,9 @@ import {h} from "./dom.js";
 const PAGES = {
   review: ["./", "Review", "r"],
   library: ["library", "Library", "l"],
+  insights: ["insights", "Insights", "i"],
+  study: ["study", "Study", "s"],
+  runs: ["runs", "Runs", "u"],
 };
 const WAIT_MS = 1500;
 

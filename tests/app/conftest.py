@@ -37,6 +37,7 @@ from apu.types import (
 )
 from review_db import Suggestion, Workspace
 
+expect.set_options(timeout=20_000)  # machines that run tests are busy
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]  # fmt: skip

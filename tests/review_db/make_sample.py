@@ -10,7 +10,9 @@ from sqlite_utils import Database
 from apu.errors import AnswerError, ConflictError
 from apu.types import Decision, Verdict
 from review_db import Alternative, Drop, Order, PairFilter, SetNote, TakeSuggestion, Workspace
+from review_db.runs import Runs
 from review_db.schema import APPLICATION_ID, migrations
+from review_db.studies import Studies
 
 
 def work(workspace: Workspace, folder: Path) -> None:
@@ -40,6 +42,17 @@ def work(workspace: Workspace, folder: Path) -> None:
     review = workspace.reviews.assign(pair, "eve")
     workspace.reviews.judge(review, Decision(verdict=Verdict.FLAG, curator="eve"), edits=[Drop(contact=1)])
     workspace.settings.set_reasons(["too dark", "other"])
+    runs = Runs(workspace.database)
+    run = runs.start("ask", curator="ada", pairs=[pair], options={"asker": "keypoints"})
+    runs.take()
+    runs.tell(runs.items(run, state="waiting", limit=1)[0].id, tokens=(1200, 80))
+    studies = Studies(workspace.database)
+    study = studies.create("blind", "ada", [pair], ["start", "curated"], shared=1, own=0, checks=0, seed=3)
+    for method in ("start", "curated"):
+        studies.add_mesh(study, pair, method, make_fit().params, "anny-free")
+    item = studies.next(study, "eve")
+    assert item is not None
+    studies.rate(item.id, "eve", "left", seconds=4.5)
     workspace.claims.take(pair, "bob")
     workspace.claims.skip(pair, "ada")
     workspace.drafts.save(pair, "bob", revision=5, note="half", edits=[Drop(contact=1)])

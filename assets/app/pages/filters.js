@@ -9,7 +9,7 @@ export const STATES = {
 const ORDERS = {id: "number", uncertain: "most uncertain first", worst_fit: "worst fit first", stratified: "by interaction in turn", random: "random"};
 
 const field = (label, ...inputs) => h("label", {class: "field"}, h("span", {}, label), ...inputs);
-const pick = (name, choices, value) => h("select", {name}, Object.entries(choices).map(([key, label]) =>
+const pick = (name, choices, value) => h("select", {name}, choices.map(([key, label]) =>
   h("option", {value: key, selected: key === value}, label)));
 
 /** "FROM..TO" of two number fields; nothing where both are empty. */
@@ -38,9 +38,9 @@ export function filterForm(query, {names, changed}) {
     range("error", "Reprojection error", "px", 1, query),
     range("gap", "Largest gap", "cm", 0.5, query),
     names && field("Decided by", h("input", {name: "curator", value: query.get("curator") ?? "", maxlength: 60})),
-    field("Second reviews", pick("disagrees", {"": "any", 1: "disagree", 0: "do not disagree"}, query.get("disagrees") ?? "")),
-    field("Pictures", pick("simulated", {"": "any", 1: "simulated", 0: "photographs"}, query.get("simulated") ?? "")),
-    field("Order", pick("order", ORDERS, query.get("order") ?? "id")),
+    field("Second reviews", pick("disagrees", [["", "any"], ["1", "disagree"], ["0", "do not disagree"]], query.get("disagrees") ?? "")),
+    field("Pictures", pick("simulated", [["", "any"], ["1", "simulated"], ["0", "photographs"]], query.get("simulated") ?? "")),
+    field("Order", pick("order", Object.entries(ORDERS), query.get("order") ?? "id")),
     h("div", {class: "row"}, h("button", {type: "button", class: "quiet", onclick: () => changed(new URLSearchParams())}, "Clear all")));
   let wait = null;
   const send = () => {

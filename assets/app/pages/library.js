@@ -100,7 +100,8 @@ function pictures(value) {
 function tile(pair) {
   const figure = (value, name) => value && h("span", {class: `figure ${value.band}`, title: `${name}. ${value.help}`}, value.text);
   return h("li", {class: "tile-pair", "data-id": pair.id},
-    h("a", {href: `./?pair=${pair.id}`, class: "picture", "aria-label": `Pair ${pair.id}, ${pair.image}, ${STATES[pair.state]}`},
+    h("a", {href: `pair?id=${pair.id}`, class: "picture", "aria-label": `Pair ${pair.id}, ${pair.image}, ${STATES[pair.state]}`},
+      pair.simulated && h("span", {class: "badge", title: "Made by this program; no real people"}, "simulated"),
       h("img", {src: `thumb/${pair.id}?alone=${alone ? 1 : 0}&v=${pair.revision}-${pair.updated}`, alt: "", loading: "lazy", decoding: "async", width: 320, height: 240})),
     h("div", {class: "words"},
       h("span", {class: "line1"},
@@ -109,7 +110,6 @@ function tile(pair) {
         h("span", {class: `state ${pair.state}`}, ICON[pair.state], ICON[pair.state] && " ", STATES[pair.state])),
       h("span", {class: "line2 muted"}, h("span", {class: "name", title: pair.interaction}, pair.interaction || "not asked"),
         pair.disagrees && h("span", {class: "badge", title: "A blind second review judged otherwise"}, "disagree"),
-        pair.simulated && h("span", {class: "badge", title: "Made by this program; no real people"}, "simulated"),
         figure(pair.error, "Reprojection error"), figure(pair.gap, "Largest gap"))));
 }
 
@@ -177,6 +177,7 @@ function chooseDrawn() {
   actions.replaceChildren(
     h("strong", {}, `${chosen.size.toLocaleString("en")} chosen`),
     verdict("accept", "✓ Accept"), verdict("reject", "✕ Reject"), verdict("flag", "⚑ Flag"),
+    h("button", {type: "button", class: "small", onclick: fit, title: "Start a run that fits them one after another"}, "Fit"),
     asking && h("span", {class: "row", role: "group", "aria-label": "Reason"}, h("span", {class: "muted"}, asking === "flag" ? "What needs a look?" : "Why?"),
       shown.reasons.map((reason) => h("button", {type: "button", class: "small", onclick: () => decide(asking, reason)}, reason))),
     h("span", {class: "grow"}),
@@ -211,6 +212,14 @@ async function undo(pairs) {
 function left(refused) {
   const sentences = Object.values(refused);
   return sentences.length ? `; ${sentences.length} left out: ${sentences[0]}.` : ".";
+}
+
+async function fit() {
+  const run = await tried(post("runs/start", {kind: "fit", pairs: [...chosen.keys()]}));
+  if (!run) return;
+  chosen = new Map();
+  chooseDrawn();
+  say(`Run ${run.id} fits ${count(run.total, "pair")}.`, "done", () => tried(post("runs/cancel", {run: run.id})).then(() => say(`Run ${run.id} is cancelled.`, "done")));
 }
 
 function keys(event) {
