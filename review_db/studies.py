@@ -283,7 +283,7 @@ class Studies:
             for row in self.rows(study)
         )
 
-    def rows(self, study: int) -> tuple[Mapping[str, object], ...]:
+    def rows(self, study: int) -> tuple[Mapping[str, Any], ...]:
         """All that is known of each rating, for files."""
         with self._database.read() as connection:
             found = connection.execute(
