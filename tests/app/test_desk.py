@@ -26,7 +26,13 @@ def workspace(make_workspace: Callable[..., Path]) -> Iterator[Workspace]:
 @pytest.fixture
 def act(workspace: Workspace, tmp_path: Path) -> Act:
     """Acts on the first pair from its present revision, as the page does."""
-    desk = Desk(workspace, Pictures(workspace, tmp_path / "pictures"), curator="tester", trouble=lambda: "")
+    desk = Desk(
+        workspace,
+        Pictures(workspace, tmp_path / "pictures"),
+        curator="tester",
+        trouble=lambda: "",
+        restart=lambda: None,
+    )
 
     def carry_out(name: str, **values: Any) -> dict[str, Any]:
         pair = values.pop("pair", 1)
@@ -174,7 +180,7 @@ def test_a_store_that_fails_is_one_sentence(workspace: Workspace, tmp_path: Path
         raise StoreError("the disk is full; free some space and try again")
 
     monkeypatch.setattr(workspace, "edit_contacts", full)
-    desk = Desk(workspace, Pictures(workspace, tmp_path), curator="tester", trouble=lambda: "")
+    desk = Desk(workspace, Pictures(workspace, tmp_path), curator="tester", trouble=lambda: "", restart=lambda: None)
     shown = desk.act({"name": "flip", "contact": 1, "pair": 1, "revision": 1})
     assert shown["notice"]["text"] == "The disk is full; free some space and try again."
     assert shown["pair"]["id"] == 1
@@ -182,7 +188,9 @@ def test_a_store_that_fails_is_one_sentence(workspace: Workspace, tmp_path: Path
 
 def test_a_pair_that_nothing_can_be_drawn_of_says_so(make_workspace: Callable[..., Path], tmp_path: Path) -> None:
     with Workspace.open(make_workspace(1, meshes=False)) as workspace:
-        desk = Desk(workspace, Pictures(workspace, tmp_path), curator="tester", trouble=lambda: "")
+        desk = Desk(
+            workspace, Pictures(workspace, tmp_path), curator="tester", trouble=lambda: "", restart=lambda: None
+        )
         shown = desk.act({"name": "open", "pair": 1})["pair"]
         assert shown["noMesh"].endswith(".")
         assert shown["start"]["overlay"] is None
@@ -190,7 +198,9 @@ def test_a_pair_that_nothing_can_be_drawn_of_says_so(make_workspace: Callable[..
 
 def test_an_empty_workspace_has_a_page(tmp_path: Path) -> None:
     with Workspace.create(tmp_path / "empty") as workspace:
-        desk = Desk(workspace, Pictures(workspace, tmp_path / "p"), curator="tester", trouble=lambda: "")
+        desk = Desk(
+            workspace, Pictures(workspace, tmp_path / "p"), curator="tester", trouble=lambda: "", restart=lambda: None
+        )
         shown = desk.act({"name": "open"})
         assert shown["pair"] is None
         assert "apu import" in shown["empty"]
