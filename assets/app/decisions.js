@@ -1,6 +1,6 @@
 // The curator's latest decisions, and taking them back.
 
-import {h} from "./dom.js";
+import {h, hint} from "./dom.js";
 import {act, change, curator} from "./state.js";
 
 let panel = null;
@@ -36,11 +36,11 @@ export function takeBack(last) {
 
 function draw() {
   panel.replaceChildren(
-    h("div", {class: "head"}, h("h2", {}, "Your latest decisions"), h("button", {type: "button", class: "quiet", "data-act": "decisions-close"}, "Close", h("kbd", {}, "Esc"))),
+    h("div", {class: "head"}, h("h2", {}, "Your latest decisions"), h("button", {type: "button", class: "quiet", "data-act": "decisions-close"}, "Close", hint("cancel", "Esc"))),
     found.length
       ? h("p", {class: "muted"}, "Take back the latest, or all down to one.")
       : h("p", {class: "sentence"}, "No decision of yours stands."),
     h("ol", {}, found.map((each, index) => h("li", {}, h("button", {type: "button", "data-act": "take-back", "data-id": index + 1, title: each.note},
-      h("kbd", {}, index === 0 ? "Z" : String((index + 1) % 10)), h("span", {class: "what"}, `pair ${each.pair}: ${each.words}`), h("span", {class: "time"}, each.time))))));
+      index === 0 ? hint("decisions", "Z") : h("kbd", {}, String((index + 1) % 10)), h("span", {class: "what"}, `pair ${each.pair}: ${each.words}`), h("span", {class: "time"}, each.time))))));
   change({});
 }

@@ -1,5 +1,7 @@
 // Elements without HTML strings: text given here is always text, never markup.
 
+import {isDefault, label as printedKeys} from "./keymap.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, props, children) {
@@ -55,7 +57,12 @@ export const personBadge = (person) => h("span", {class: `person ${PERSON[person
 
 /** A button with its key; `keys.js` knows the action's name. */
 export const button = (action, label, key, props = {}) =>
-  h("button", {type: "button", "data-act": action, ...props}, label, key && h("kbd", {}, key));
+  h("button", {type: "button", "data-act": action, ...props}, label, key && hint(action, key));
+
+/** The key of an action: where `key` is the default one, what the curator has made of it (keymap.js keeps it so). */
+export const hint = (action, key) => isDefault(action, key)
+  ? h("kbd", {"data-key": action, hidden: !printedKeys(action)}, printedKeys(action))
+  : h("kbd", {}, key);
 
 /** The title of the photograph's or the meshes' panel; where there is room for one of both only, their switch. */
 export const tabs = (own) => h("div", {class: "titles"}, [["photo", "Photograph"], ["meshes", "Meshes"]].map(([name, label]) => [

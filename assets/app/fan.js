@@ -1,6 +1,6 @@
 // The fan: the likeliest readings of the contacts, each fitted and ranked; a digit takes one with its contacts and fit.
 
-import {button, h, personBadge, replace} from "./dom.js";
+import {h, hint, personBadge, replace} from "./dom.js";
 import {act, change, curator, onMove, pair, queue, state} from "./state.js";
 
 const VIEWS = ["front", "side"];
@@ -10,7 +10,7 @@ export function mount(root) {
   const words = h("p", {class: "sentence", role: "status"});
   root.replaceChildren(h("section", {class: "panel fan", "aria-label": "Alternatives"},
     h("div", {class: "head"}, h("h2", {}, "Alternatives"), h("span", {class: "muted"}, "the likeliest first"),
-      h("div", {class: "tools"}, button("fan-close", "Close", "Esc", {class: "quiet"}))),
+      h("div", {class: "tools"}, h("button", {type: "button", class: "quiet", "data-act": "fan-close"}, "Close", hint("cancel", "Esc")))),
     words, list));
   const peek = (id) => state.peek?.id !== id && change({peek: alternatives().find((each) => each.id === id) ?? null});
   const idOf = (event) => Number(event.target.closest(".alternative")?.dataset.id) || null;

@@ -1,6 +1,6 @@
 // The line at the top: where we are, what was just said, who works here.
 
-import {button, h, replace} from "./dom.js";
+import {button, h, hint, replace} from "./dom.js";
 import {nav} from "./nav.js";
 import {change, curator, look, pair} from "./state.js";
 import {theme as themes} from "./theme.js";
@@ -43,7 +43,7 @@ function where({workspace, queue, pair, review}) {
   return [
     h("strong", {class: "workspace"}, workspace),
     h("button", {type: "button", class: "here", "data-act": "queue", title: `Queue: ${queue.words}`, "aria-label": `Queue: ${queue.words}`},
-      pair && h("span", {class: "count"}, standing(queue, pair, review)), h("span", {class: "words"}, review ? "" : queue.words), h("kbd", {}, "Q")),
+      pair && h("span", {class: "count"}, standing(queue, pair, review)), h("span", {class: "words"}, review ? "" : queue.words), hint("queue", "Q")),
     queue.whole > 0 && h("span", {class: "progress", role: "img", "aria-label": `${queue.decided} of ${queue.whole} decided`, title: `${queue.decided} of ${queue.whole} decided`},
       h("span", {style: `width:${share}%`})),
     pair && h("span", {class: "pace", title: `Your own decisions: ${queue.today} today, ${queue.hour} in the last hour${queue.seconds === null ? "" : `, ${Math.round(queue.seconds)} seconds each (median)`}`}, pace(queue)),

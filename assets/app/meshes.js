@@ -2,7 +2,7 @@
 // pictures from the server stand in.
 
 import {choosePart} from "./adder.js";
-import {PERSON, button, h, personBadge, replace, s, tabs} from "./dom.js";
+import {PERSON, button, h, hint, personBadge, replace, s, tabs} from "./dom.js";
 import {show} from "./picture.js";
 import {change, compared, lit, pair, shown, state, versions} from "./state.js";
 
@@ -26,7 +26,7 @@ export function mount(root) {
     h("span", {class: "ticks"}, ["0", "1.5", "3 cm"].map((words) => h("span", {}, words))));
   const strip = h("div", {class: "strip"}, LOOKS.map(([look, label, key]) =>
     h("button", {type: "button", class: "still", "data-act": look, title: look === "photo" ? "The photograph's own view" : `Look from the ${look}`}, h("div", {class: "small-view"}, h("img", {alt: "", hidden: true})),
-      h("span", {class: "caption"}, label, h("kbd", {}, key)))));
+      h("span", {class: "caption"}, label, hint(look, key)))));
   const sentence = h("p", {class: "sentence", role: "status"});
   const box = h("div", {class: "stage"}, canvas, large, scale, tip, strip, sentence);
   root.replaceChildren(h("section", {class: "panel meshes", "aria-label": "Meshes"}, head, captions, box));
@@ -113,7 +113,7 @@ function tools({mesh, live, heat, people, compare, screen: {pair: now}}, some) {
   const start = mesh === "start" || !now.fit.overlay;
   return [title, h("div", {class: "tools"},
     [0, 1].map((person) => h("button", {type: "button", class: "toggle who", "data-act": `person-${"ab"[person]}`,
-      "aria-pressed": String(people[person]), title: `Show ${PERSON[person]} (⇧${PERSON[person]})`, "aria-label": `Show person ${PERSON[person]}`}, personBadge(person))),
+      "aria-pressed": String(people[person]), title: `Show ${PERSON[person]}`, "aria-label": `Show person ${PERSON[person]}`}, personBadge(person))),
     toggle("heat", "Inside", "H", heat, {title: "Where one body reaches into the other, and how deep"}),
     live?.overlay ? h("span", {class: "muted running"}, "fitting …") : compare.on ? null
       : [toggle("start", "Start", null, start), toggle("fitted", "Fit", null, !start, {disabled: !now.fit.overlay})],

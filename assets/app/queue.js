@@ -2,7 +2,7 @@
 
 import {readyPair} from "./ahead.js";
 import {drawFilters} from "./filters.js";
-import {h} from "./dom.js";
+import {h, hint} from "./dom.js";
 import {list} from "./queuelist.js";
 import {act, ask, change, chooseQueue, curator, look, pair, queue, state} from "./state.js";
 
@@ -25,7 +25,7 @@ export function mount(root) {
   const filters = h("div", {class: "filters"});
   lines = list(open);
   drawer = h("aside", {class: "queue", hidden: true, "aria-label": "Queue"},
-    h("div", {class: "find"}, search, order, seed, h("button", {type: "button", class: "quiet", "data-act": "queue"}, "Close", h("kbd", {}, "Q"))),
+    h("div", {class: "find"}, search, order, seed, h("button", {type: "button", class: "quiet", "data-act": "queue"}, "Close", hint("queue", "Q"))),
     filters, lines.node);
   root.replaceChildren(drawer);
   search.addEventListener("input", () => {

@@ -31,7 +31,6 @@ export const state = {
   peek: null, // the alternative under the pointer
   refit: localStorage.getItem("apu.refit") === "on", // after every edit
   ahead: localStorage.getItem("apu.ahead") === "on", // fans are prepared for the next pairs
-  keys: localStorage.getItem("apu.keys") !== "off",
 };
 
 /** Call `draw(state)` now, where there is a screen, and after every change. */

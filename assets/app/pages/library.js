@@ -25,7 +25,6 @@ let form = null;
 export function mount(root) {
   root.append(side, h("section", {class: "list", "aria-label": "Library"}, head, grid, actions, foot));
   addEventListener("popstate", () => { query = new URLSearchParams(location.search); fresh(); });
-  document.addEventListener("keydown", keys);
   fresh();
 }
 
@@ -222,23 +221,25 @@ async function fit() {
   say(`Run ${run.id} fits ${count(run.total, "pair")}.`, "done", () => tried(post("runs/cancel", {run: run.id})).then(() => say(`Run ${run.id} is cancelled.`, "done")));
 }
 
-function keys(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select, textarea")) return;
-  if (event.key === "/") { event.preventDefault(); return form.node.elements.q.focus(); }
-  if (event.key === "Escape" && chosen.size) { chosen = new Map(); return chooseDrawn(); }
-  if (["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].includes(event.key)) return move(event);
-  const here = event.target.closest(".tile-pair");
-  if (event.key.toLowerCase() === "x" && here && context.mayWrite) choose(Number(here.dataset.id), !chosen.has(Number(here.dataset.id)), event.shiftKey);
+/** What the keys do here; false where there is nothing to do. */
+export function perform(name, event) {
+  const here = Number(event.target.closest(".tile-pair")?.dataset.id);
+  if (name === "library-find") return form.node.elements.q.focus();
+  if (["library-choose", "library-range"].includes(name))
+    return here && context.mayWrite ? choose(here, !chosen.has(here), name === "library-range") : false;
+  if (name !== "library-none") return move(name.slice("library-".length));
+  if (!chosen.size) return false;
+  chosen = new Map();
+  return chooseDrawn();
 }
 
 /** Arrows go from picture to picture. */
-function move(event) {
+function move(way) {
   const links = [...grid.querySelectorAll(".picture")];
-  if (!links.length) return;
-  event.preventDefault();
+  if (!links.length) return false;
   const at = links.indexOf(document.activeElement);
   if (at < 0) return links[0].focus();
   const row = Math.max(1, links.findIndex((link) => link.offsetTop > links[0].offsetTop));
-  const by = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row}[event.key];
-  links[Math.min(Math.max(at + by, 0), links.length - 1)].focus();
+  const by = {left: -1, right: 1, up: -row, down: row}[way];
+  return links[Math.min(Math.max(at + by, 0), links.length - 1)].focus();
 }

@@ -15,11 +15,12 @@ export function mount(main) {
   root = main;
   load(Number(new URLSearchParams(location.search).get("id")));
   addEventListener("popstate", () => load(Number(new URLSearchParams(location.search).get("id"))));
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, .turn")) return;
-    const to = {ArrowLeft: pair?.previous, ArrowRight: pair?.next}[event.key];
-    if (to) go(to);
-  });
+}
+
+/** What the keys do here; false where there is nothing to do. */
+export function perform(name, event) {
+  const to = !event.target.closest(".turn") && {"pair-before": pair?.previous, "pair-after": pair?.next}[name];
+  return to ? go(to) : false;
 }
 
 function go(id) {

@@ -1,6 +1,7 @@
 // What the pages share: the top bar, asking the server, and saying what happened.
 
-import {h} from "../dom.js";
+import {h, hint} from "../dom.js";
+import * as keylist from "../keylist.js";
 import {nav} from "../nav.js";
 import {theme} from "../theme.js";
 
@@ -73,5 +74,6 @@ export function bar() {
     nav(context.page === "pair" ? "library" : context.page, pages), said,
     h("div", {class: "tools"}, who,
       context.role && !context.readOnly && h("form", {method: "post", action: "logout"}, h("button", {class: "quiet", title: "End this session"}, "Log out")),
-      h("button", {type: "button", class: "quiet", onclick: theme.toggle}, "Light / dark")));
+      h("button", {type: "button", class: "quiet", onclick: theme.toggle}, "Light / dark"),
+      h("button", {type: "button", class: "quiet", onclick: () => keylist.toggle()}, "Keys", hint("keys", "?"))));
 }

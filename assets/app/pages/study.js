@@ -1,6 +1,6 @@
 // Studies: setting one up, rating without knowing whose meshes they are, and what the ratings say.
 
-import {h} from "../dom.js";
+import {h, hint} from "../dom.js";
 import {show} from "../picture.js";
 import {dots, figure, table} from "./charts.js";
 import {filterForm} from "./filters.js";
@@ -18,13 +18,15 @@ const who = () => `curator=${encodeURIComponent(curator())}`;
 export function mount(main) {
   root = main;
   overview();
-  document.addEventListener("keydown", (event) => {
-    if (!item?.item || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
-    const side = {1: "left", 2: "right", s: "same", S: "same", ArrowLeft: "left", ArrowRight: "right", 0: "same"}[event.key];
-    if (side) { event.preventDefault(); rate(side); }
-    else if (event.key === "Backspace") { event.preventDefault(); back(); }
-    else if (event.key === "Escape") overview();
-  });
+}
+
+/** What the keys do while somebody rates; false where there is nothing to do. */
+export function perform(name) {
+  if (!item?.item) return false;
+  if (name === "rate-back") back();
+  else if (name === "rate-stop") overview();
+  else rate(name.slice("rate-".length));
+  return true;
 }
 
 // The list, and making one ------------------------------------------------------------------------------------------
@@ -90,12 +92,12 @@ function shown(next) {
     return;
   }
   root.replaceChildren(h("div", {class: "page-head"}, h("h1", {}, study.name), h("span", {class: "progress", role: "img", "aria-label": `${next.done} of ${next.total} rated`}, h("span", {style: `width:${(100 * next.done) / Math.max(1, next.total)}%`})),
-    h("span", {class: "muted"}, `${next.done + 1} of ${next.total}`), h("span", {class: "grow"}), h("button", {type: "button", class: "quiet", onclick: overview}, "Stop for now", h("kbd", {}, "Esc"))),
+    h("span", {class: "muted"}, `${next.done + 1} of ${next.total}`), h("span", {class: "grow"}), h("button", {type: "button", class: "quiet", onclick: overview}, "Stop for now", hint("rate-stop", "Esc"))),
   h("div", {class: "rating"}, h("div", {class: "rating-photo"}, h("img", {src: `image/${next.pair}`, alt: "The photograph"})),
     side("left", "1"), side("right", "2")),
   h("div", {class: "rating-foot"}, h("p", {class: "muted"}, "Which bodies are more like the people in the photograph, in pose and in where they touch?"),
-    h("div", {class: "row"}, h("button", {type: "button", onclick: () => rate("left")}, "Left", h("kbd", {}, "1")), h("button", {type: "button", onclick: () => rate("same")}, "The same", h("kbd", {}, "S")),
-      h("button", {type: "button", onclick: () => rate("right")}, "Right", h("kbd", {}, "2")), h("button", {type: "button", class: "quiet", disabled: !next.done, onclick: back}, "Back", h("kbd", {}, "⌫")))));
+    h("div", {class: "row"}, h("button", {type: "button", onclick: () => rate("left")}, "Left", hint("rate-left", "1")), h("button", {type: "button", onclick: () => rate("same")}, "The same", hint("rate-same", "S")),
+      h("button", {type: "button", onclick: () => rate("right")}, "Right", hint("rate-right", "2")), h("button", {type: "button", class: "quiet", disabled: !next.done, onclick: back}, "Back", hint("rate-back", "⌫")))));
 }
 
 function side(name, key) {
@@ -105,7 +107,7 @@ function side(name, key) {
     return image;
   };
   return h("button", {type: "button", class: "rating-side", "aria-label": `Prefer the ${name} meshes`, onclick: () => rate(name)},
-    h("span", {class: "caption"}, name === "left" ? "Left" : "Right", h("kbd", {}, key)), picture("front"), h("span", {class: "rating-more"}, VIEWS.slice(1).map(picture)));
+    h("span", {class: "caption"}, name === "left" ? "Left" : "Right", hint(`rate-${name}`, key)), picture("front"), h("span", {class: "rating-more"}, VIEWS.slice(1).map(picture)));
 }
 
 let busy = false;
