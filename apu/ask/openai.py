@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -96,6 +97,9 @@ class OpenAIAsker:
             "temperature": self.temperature,
         }
 
+    async def _within_time(self, question: Question) -> ContactAnswer:
+        return await asyncio.wait_for(self._ask(question, self._key()), self.timeout)
+
     def __call__(self, question: Question) -> ContactAnswer:
         """Ask, repair once if the answer is not in the format, and read the answer.
 
@@ -104,7 +108,8 @@ class OpenAIAsker:
             InputError: OpenAI itself is to be asked, but the environment holds no key.
         """
         try:
-            return asyncio.run(asyncio.wait_for(self._ask(question, self._key()), self.timeout))
+            with ThreadPoolExecutor(1) as aside:  # the caller's own thread may run a loop, as in a notebook
+                return aside.submit(asyncio.run, self._within_time(question)).result()
         except TimeoutError:
             host = urlsplit(self.base_url).hostname
             message = f"{self.model} at {host} gave no answer within {self.timeout:g} s; ask again or allow more time"

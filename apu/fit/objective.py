@@ -176,7 +176,7 @@ class Objective:
         pairs, people = torch.arange(len(problem), device=points.device), torch.arange(2, device=points.device)
         at = (pairs[:, None, None, None], people[:, None, None], problem.part_index)
         term, best = losses.contact(
-            points[at], normals[at], problem.contact_weight, temperature=phase.contact_temperature,
+            points[at], normals[at], phase.contact * problem.contact_weight, temperature=phase.contact_temperature,
             sigma=self.options.contact_sigma, best=self.options.contact_pairs, normal_bonus=self.options.normal_bonus,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ class Phase:
         keypoint_scale: Geman-McClure scale in 512-units: errors far beyond it lose their pull.
         contact_temperature: of the soft minimum over a contact's pairs of points, metres.
         penetration: weight of the interpenetration term, 0 to 1.
+        contact: factor of W; at the end contacts close, when nothing far off can be pulled into a wrong place any more.
         shape: betas are free (the paper's stage 1) or held (stage 2).
         steps: most Levenberg-Marquardt steps.
         enough: a pair has converged when an accepted step lowers its objective by less than this share, twice in a row.
@@ -24,6 +25,7 @@ class Phase:
     penetration: float
     shape: bool
     steps: int
+    contact: float = 1.0
     enough: float = 1e-3
 
 
@@ -35,7 +37,7 @@ SCHEDULE = (
     Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.02, shape=False, steps=12, enough=_ROUGHLY),
     Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.1, shape=False, steps=12, enough=_ROUGHLY),
     Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.3, shape=False, steps=12, enough=_ROUGHLY),
-    Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=60),
+    Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=60, contact=2.0),
 )
 """Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration rising)."""
 
@@ -85,7 +87,7 @@ class FitOptions:
     contact_sigma: float = 0.015
     contact_pairs: int = 12
     normal_bonus: float = 0.03
-    penetration_sigma: float = 0.0035
+    penetration_sigma: float = 0.003
     penetration_margin: float = 0.004
     orient_sigma: float = 0.2
     spine_sigma: float = 0.15
@@ -99,7 +101,7 @@ class FitOptions:
     child_sigma: float = 0.1
     transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.15)
     gmm_weight: float = 1.0
-    doubt: float = 8.0
+    doubt: float = 12.0
     leading: int = 2
     kick_depth: float = 0.005
     kicks: int = 4

@@ -63,8 +63,13 @@ class Problem:
         )
 
     def each_without_one(self) -> tuple["Problem", Int[Tensor, "M"]]:
-        """Every pair without one of the contacts that may be given up, and which of these pairs each of the M is."""
-        pairs, contact = (torch.isfinite(self.give_up) & (self.contact_weight > 0)).nonzero(as_tuple=True)
+        """Every pair without one of the contacts that may be given up, and which of these pairs each of the M is.
+
+        The last one stays: people are a pair because they touch.
+        """
+        given = self.contact_weight > 0
+        several = given.sum(-1, keepdim=True) > 1
+        pairs, contact = (torch.isfinite(self.give_up) & given & several).nonzero(as_tuple=True)
         some, at = self[pairs], torch.arange(len(pairs), device=pairs.device)
         weight = some.contact_weight.index_put((at, contact), some.contact_weight.new_zeros(()))
         return replace(some, contact_weight=weight, given_up=some.given_up + some.give_up[at, contact]), pairs

@@ -18,7 +18,7 @@ def test_every_pair_of_its_workspace_can_be_looked_at(tmp_path: Path) -> None:
     make_place(tmp_path / "place", 120, seed=1)
     with Workspace.open(tmp_path / "place") as workspace:
         pictures = Pictures(workspace, tmp_path / "pictures")
-        desk = Desk(workspace, pictures, curator="tester", trouble=lambda: "")
+        desk = Desk(workspace, pictures, curator="tester", trouble=lambda: "", restart=lambda: None)
         shown = desk.act({"name": "open", "pair": 120})
         assert shown["notice"] is None
         assert shown["pair"]["noMesh"] == ""

@@ -145,6 +145,7 @@ ACTIONS = [
     {"name": "note", "note": "x"}, {"name": "undo"}, {"name": "settle", "conflict": 1, "apply": True}, {"name": "fit"},
     {"name": "cancel"}, {"name": "decide", "verdict": "reject"}, {"name": "ahead"}, {"name": "skip"},
     {"name": "come-back"}, {"name": "undo-decisions"}, {"name": "review"}, {"name": "take-contacts", "take": 1},
+    {"name": "restart-worker"},
 ]  # fmt: skip
 
 
