@@ -1,6 +1,6 @@
 """The meshes of a study: what each method makes of a pair, made once and kept with the study."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -54,7 +54,7 @@ def _automatic(workspace: Workspace, record: PairRecord, body: BodyModel) -> Bod
     return unite(record.observation, contacts, body).params
 
 
-def denoised(record: PairRecord) -> Sequence[Contact]:
+def denoised(record: PairRecord) -> tuple[Contact, ...]:
     """The standing answer's contacts on the sides that the denoiser suggests."""
     contacts = []
     for stated in record.answer.stated if record.answer else ():
