@@ -1,4 +1,4 @@
-"""Contacts that are probably wrong, by what stored fits say: a fit tried to satisfy them and paid for it, or failed."""
+"""Contacts that are probably wrong, by what stored fits say: a fit did without them, failed at them, or paid."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,8 +25,9 @@ _LIMBS = {
 def probably_wrong(record: PairRecord, fan: FanRecord | None, joints: Joints) -> dict[int, str]:
     """Why contacts cannot be satisfied against the keypoints, by their number; from the latest fit of them.
 
-    One stays open by more than `GAP_CM.value`; or it pulls a limb from its keypoints: by more than `LIMB.value`
-    512-units further than in a stored fit without it, be it an earlier one or a reading of the fan.
+    The fit did without one (`FitOptions.doubt`); or one stays open by more than `GAP_CM.value`; or it pulls a limb from
+    its keypoints: by more than `LIMB.value` 512-units further than in a stored fit without it, an earlier one or
+    a reading of the fan.
     """
     pair, found = record.summary.id, {}
     if not record.fits or record.fits[-1].stale:
@@ -37,12 +38,19 @@ def probably_wrong(record: PairRecord, fan: FanRecord | None, joints: Joints) ->
     for line in record.sheet.contacts:
         if line.dropped:
             continue
-        reason = _open(line.contact, record.fits[-1]) or _pulled(
-            line.contact, fits[-1], others, record.observation, joints
-        )
+        reason = _given_up(line.contact, record.fits[-1]) or _open(line.contact, record.fits[-1])
+        reason = reason or _pulled(line.contact, fits[-1], others, record.observation, joints)
         if reason:
             found[line.id] = f"Probably wrong: {reason}"
     return found
+
+
+def _given_up(contact: Contact, fit: FitRecord) -> str:
+    """Weight 0 in a fit says that the rest agrees better without the contact; one stated so was never tried."""
+    for used, gap in zip(fit.contacts, fit.gaps_m, strict=True):
+        if used.parts == contact.parts and used.weight == 0 < contact.weight:
+            return f"the fit did without it, for the rest agrees better so; the parts are {100 * gap:.1f} cm apart."
+    return ""
 
 
 def _open(contact: Contact, fit: FitRecord) -> str:

@@ -28,6 +28,7 @@ export function mount(root) {
       replace(whole, ...wholeSheet(screen.pair));
     }
     if (drawn?.screen !== screen || drawn.selected !== selected) {
+      list.setAttribute("role", screen.pair.contacts.length ? "list" : "group");
       replace(list, head(), ...screen.pair.contacts.map((line) => row(line, line.id === selected)), empty(screen.pair));
       list.querySelector(".chosen")?.scrollIntoView({block: "nearest"});
     }

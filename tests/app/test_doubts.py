@@ -31,6 +31,15 @@ def test_a_contact_that_stays_open_is_probably_wrong(make_workspace: Callable[..
     assert said == {2: "Probably wrong: 6.2 cm stay open, for the keypoints hold the parts apart."}
 
 
+def test_a_contact_that_the_fit_did_without_is(make_workspace: Callable[..., Path]) -> None:
+    left_out = replace(result((0.001, 0.084)), contacts=(TRUE[0], replace(TRUE[1], weight=0.0)))
+    record = fitted(make_workspace(1), left_out)
+    said = probably_wrong(record, None, lambda meshes: on_keypoints(record, meshes))
+    assert said == {
+        2: "Probably wrong: the fit did without it, for the rest agrees better so; the parts are 8.4 cm apart."
+    }
+
+
 def test_a_closed_contact_that_costs_nothing_is_not(make_workspace: Callable[..., Path]) -> None:
     record = fitted(make_workspace(1), result((0.001, 0.002)))
     assert probably_wrong(record, None, lambda meshes: on_keypoints(record, meshes)) == {}
