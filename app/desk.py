@@ -18,7 +18,7 @@ from app.actions import EDITS, FITS, Action
 from app.doubts import probably_wrong
 from app.pictures import Pictures
 from app.queueing import Line
-from app.screen import Json, contacts_revision, job_screen, pair_screen
+from app.screen import NO_FAN, Json, contacts_revision, job_screen, pair_screen
 from apu.body.parts import PARTS
 from apu.errors import ApuError, ConflictError, StoreError
 from apu.types import Decision, Verdict
@@ -122,8 +122,12 @@ class Desk:
         """The page as somebody sees it who only looks: nothing is claimed."""
         return self._act(data, account, looking=True)
 
-    def live(self, pair: int) -> Json:
+    def live(self, pair: int, visitor: Visitor) -> Json:
         """How the fits of a pair go: what a page that watches them asks for again and again."""
+        if pair in self._workspace.reviews.taken_by(visitor.name):
+            seen = self._workspace.reviews.seen_by(visitor.name, pair)
+            still = {"job": None, "fan": NO_FAN, "worker": ""}
+            return still | {"revision": seen.sheet.revision, "fits": len(seen.fits)}
         record, jobs = self._workspace.pair(pair), self._workspace.jobs
         job = fitting.latest(self._workspace, pair, "fit")
         fan = self._workspace.fans.get(pair)
@@ -214,7 +218,7 @@ class Desk:
             blind = second.open_review(self._workspace, action.review, visitor.name)
             return _Next(pair=blind.record.summary.id, review=action.review)
         if action.pair is not None and self._workspace.has_pair(action.pair):
-            return _Next(pair=action.pair, review=self._workspace.reviews.taken_by(visitor.name).get(action.pair))
+            return _Next(pair=action.pair)
         first = self._onwards(None, line, visitor) or self._first()
         if action.pair is None:
             return _Next(pair=first)
@@ -337,8 +341,9 @@ class Desk:
         if shown.pair is None:
             return screen | {"empty": NO_PAIRS}
         try:
-            if shown.review is not None:
-                return screen | self._blind(shown.review, line, visitor)
+            review = shown.review or self._workspace.reviews.taken_by(visitor.name).get(shown.pair)
+            if review is not None:
+                return screen | self._blind(review, line, visitor)
             return screen | self._pair(self._workspace.pair(shown.pair), line, visitor)
         except (ApuError, ValueError) as error:
             return screen | {"notice": _error(_sentence(str(error)))}

@@ -27,6 +27,8 @@ from apu.formats import read_image
 from apu.render import highlight, person_colours, rasterize, view
 from apu.types import BodyParams, Contact, PairObservation
 from review_db import PairRecord, Workspace
+from review_db.edits import rebuild
+from review_db.sheets import as_history
 
 LONGEST_PHOTO = 1600
 LONGEST_OVERLAY = 900
@@ -185,7 +187,7 @@ class Pictures:
     def _shown(self, meshes: Meshes, record: PairRecord) -> tuple[BodyParams, tuple[Contact, ...]]:
         """The parameters of some meshes, and the contacts that light them up."""
         if meshes.source is Source.GUESS:
-            return self._guess(record), record.sheet.active
+            return self._guess(record), _contacts_at(record, meshes.number)
         if meshes.source is Source.JOB:
             return self._running(meshes), record.sheet.active
         if meshes.source is Source.FAN:
@@ -235,6 +237,14 @@ class Pictures:
         straight = np.concatenate([raster.colour[..., ::-1] / np.maximum(alpha, 1e-6), alpha], axis=-1)
         pixels = (np.clip(straight, 0, 1) * 255).astype(np.uint8)
         return _encode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, 85])
+
+
+def _contacts_at(record: PairRecord, revision: int) -> tuple[Contact, ...]:
+    """The contacts as they stood at a revision."""
+    if revision == record.sheet.revision:
+        return record.sheet.active
+    answers = {answer.id: answer.stated for answer in record.answers}
+    return rebuild(as_history(record.history[:revision]), answers).active
 
 
 def _remember(cache: "OrderedDict[K, V]", key: K, make: Callable[[], V]) -> V:

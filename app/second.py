@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from app.meshes import Meshes, Source
 from app.screen import Json, decision_words
 from apu.types import BodyPart, Contact, Decision, Verdict
 from review_db import Add, Drop, Edit, PairRecord, Restore, ReviewRecord, SetNote, Workspace
@@ -35,7 +36,9 @@ def open_review(workspace: Workspace, review: int, curator: str) -> Blind:
     for edit in edits:
         sheet = apply(sheet, edit, curator=curator, answers={})
     note = draft.note if draft else ""
-    return Blind(review=review, record=replace(record, sheet=replace(sheet, note=note)), edits=edits, note=note)
+    # The revision stays that of the untouched pair: later ones are those of others, and have pictures.
+    sheet = replace(sheet, note=note, revision=record.sheet.revision)
+    return Blind(review=review, record=replace(record, sheet=sheet), edits=edits, note=note)
 
 
 def change(workspace: Workspace, blind: Blind, edit: Edit | None, curator: str) -> None:
@@ -51,6 +54,23 @@ def change(workspace: Workspace, blind: Blind, edit: Edit | None, curator: str) 
         apply(blind.record.sheet, edit, curator=curator, answers={})
     pair = blind.record.summary.id
     workspace.drafts.save(pair, curator, revision=blind.record.sheet.revision, note=note, edits=edits)
+
+
+def check_sight(workspace: Workspace, meshes: Meshes, curator: str) -> None:
+    """Make sure that meshes give nothing away of a pair that somebody is to judge blindly.
+
+    Raises:
+        ValueError: they are the work of others on it.
+    """
+    if meshes.pair not in workspace.reviews.taken_by(curator):
+        return
+    record = workspace.reviews.seen_by(curator, meshes.pair)
+    if meshes.source is Source.GUESS:
+        seen = meshes.number <= record.sheet.revision
+    else:
+        seen = meshes.source in (Source.START, Source.FIT) and meshes.number in {fit.id for fit in record.fits}
+    if not seen:
+        raise ValueError(f"the work of others on pair {meshes.pair} is shown once your second review is given")
 
 
 def judge(workspace: Workspace, blind: Blind, decision: Decision) -> None:

@@ -14,10 +14,10 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
-from app.desk import Desk, default_curator
+from app.desk import Desk, Visitor, default_curator
 from app.desk_routes import add_desk
 from app.guard import Guard
-from app.login import Login, add_login, cookie_name
+from app.login import Login, account_of, add_login, cookie_name
 from app.meshes import Meshes, Picture, Source
 from app.page import ASSETS, VENDOR, build_page, page_head, page_theme
 from app.pages import Site, add_pages
@@ -25,6 +25,7 @@ from app.pictures import Pictures
 from app.responses import Id, error, pictured
 from app.runner import Runner
 from app.screen import Json
+from app.second import check_sight
 from app.supervisor import Supervisor
 from apu.errors import ApuError, InputError
 from apu.files import asset
@@ -99,8 +100,17 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts, public=login)
     app.mount(f"/{ASSETS}", StaticFiles(directory=asset("app")))
     app.mount(f"/{VENDOR}", StaticFiles(directory=asset("vendor")))
-    add_pictures(app, pictures)
-    _add_progress(app, desk)
+
+    def who(request: Request) -> Visitor:
+        return desk.visitor(request.query_params.get("as", ""), account_of(request))
+
+    def check(request: Request, meshes: Meshes) -> None:
+        """Without accounts pictures are asked for without a name, and nothing is held back from nobody."""
+        account = account_of(request)
+        check_sight(workspace, meshes, account.name if account else request.query_params.get("as", ""))
+
+    add_pictures(app, pictures, check)
+    _add_progress(app, desk, who)
     add_desk(app, desk, workspace)
     add_pages(app, Site(workspace=workspace, pictures=pictures, scratch=Path(scratch.name), curator=name, login=login))
     add_errors(app)
@@ -193,8 +203,10 @@ def sweep_pictures(pictures: Pictures, end: threading.Event) -> None:
             pictures.sweep()
 
 
-def add_pictures(app: FastAPI, pictures: Pictures) -> None:
-    """Photographs and meshes by id."""
+def add_pictures(
+    app: FastAPI, pictures: Pictures, check: Callable[[Request, Meshes], None] = lambda request, meshes: None
+) -> None:
+    """Photographs and meshes by id; `check` refuses, by a ValueError, meshes that who asks is not to see."""
 
     @app.get("/image/{pair}")
     def image(request: Request, pair: Id) -> Response:
@@ -203,6 +215,7 @@ def add_pictures(app: FastAPI, pictures: Pictures) -> None:
     @app.get("/mesh/{pair}/{source}/{number}/{picture}")
     def mesh(request: Request, pair: Id, source: Source, number: Id, picture: Picture, step: int = 0) -> Response:
         meshes = Meshes(pair=pair, source=source, number=number, step=step)
+        check(request, meshes)
         return _of_meshes(request, meshes, lambda: pictures.picture(meshes, picture), "image/webp")
 
     @app.get("/solid/body")
@@ -212,11 +225,13 @@ def add_pictures(app: FastAPI, pictures: Pictures) -> None:
     @app.get("/solid/{pair}/{source}/{number}")
     def solid(request: Request, pair: Id, source: Source, number: Id, step: int = 0) -> Response:
         meshes = Meshes(pair=pair, source=source, number=number, step=step)
+        check(request, meshes)
         return _of_meshes(request, meshes, lambda: pictures.solid(meshes), _BINARY)
 
     @app.get("/solid/{pair}/{source}/{number}/heat")
     def heat(request: Request, pair: Id, source: Source, number: Id, step: int = 0) -> Response:
         meshes = Meshes(pair=pair, source=source, number=number, step=step)
+        check(request, meshes)
         return _of_meshes(request, meshes, lambda: pictures.heat(meshes), _BINARY)
 
 
@@ -230,10 +245,10 @@ def _of_meshes(request: Request, meshes: Meshes, make: Callable[[], bytes], medi
     return pictured(request, made, media_type)
 
 
-def _add_progress(app: FastAPI, desk: Desk) -> None:
+def _add_progress(app: FastAPI, desk: Desk, who: Callable[[Request], Visitor]) -> None:
     @app.get("/live/{pair}")
-    def live(pair: Id) -> Json:
-        return desk.live(pair)
+    def live(request: Request, pair: Id) -> Json:
+        return desk.live(pair, who(request))
 
 
 def add_errors(app: FastAPI) -> None:

@@ -57,7 +57,8 @@ class PairFilter:
             names it. simulated: made by the program or not. image: id of the photograph.
         text: occurs in the image's name, the action or the interaction (case-insensitive for ASCII).
         curator: the standing decision is this curator's.
-        disagrees: a blind second review judged otherwise than the decision that stands, and nobody has settled it.
+        disagrees: a blind second review judged otherwise than the decision that stands, or both accept with other
+            contacts, and nobody has settled it.
         confidence: 1 - `PairSummary.uncertainty`.
         gap_m: largest contact gap of the latest fit, metres. reprojection: its `PairSummary.fit_error`. Pairs without a
             fit lie in no range of these two.

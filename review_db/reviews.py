@@ -1,7 +1,7 @@
 """Blind second reviews: another curator judges a pair without a sight of the first one's work.
 
 A review is a judgement of its own beside the pair's decision; it changes neither sheet nor state. Where it judges
-otherwise, the pair disagrees (`PairFilter.disagrees`) until somebody resolves it.
+otherwise, or accepts other contacts, the pair disagrees (`PairFilter.disagrees`) until somebody resolves it.
 """
 
 import json
@@ -144,6 +144,17 @@ class Reviews:
             record = details.pair_record(connection, self._files, pair)
             return _blind(record, _untouched(connection, pair, record.history))
 
+    def seen_by(self, curator: str, pair: int) -> PairRecord:
+        """The pair as a curator may see it: as `look` gives it while a review of it is theirs to give, else all of it.
+
+        Raises:
+            ValueError: there is no such pair.
+        """
+        if review := self.taken_by(curator).get(pair):
+            return self.look(review)
+        with self._database.read() as connection:
+            return details.pair_record(connection, self._files, pair)
+
     def judge(self, review: int, decision: Decision, *, edits: Sequence[Edit] = ()) -> None:
         """Give a review: a verdict, and the edits that the reviewer would make on the sheet of `look`.
 
@@ -228,6 +239,7 @@ def _blind(record: PairRecord, sheet: Sheet) -> PairRecord:
     fits = tuple(replace(fit, stale=False, curator="") for fit in record.fits if fit.revision <= sheet.revision)
     shown: dict[str, Any] = {"state": PairState.FITTED if fits else PairState.ASKED, "disagrees": False}
     shown |= {"revision": sheet.revision, "contacts": len(sheet.active), "decided_by": ""}
+    shown["updated_at"] = max(entry.made_at for entry in record.history[: sheet.revision]) if sheet.revision else ""
     shown |= {
         "fit_error": max(fits[-1].reprojection_512) if fits else 0.0,
         "gap_m": fits[-1].max_gap_m if fits else None,

@@ -15,8 +15,12 @@ CONTACTS = TypeAdapter(tuple[Contact, ...])
 STATED = TypeAdapter(tuple[StatedContact, ...])
 _SUGGESTION = TypeAdapter(Suggestion)
 
+# The parts of contacts, to be compared: of the sheet, and of a review `r`.
+_STANDS = "part_a, side_a, part_b, side_b FROM contacts WHERE pair_id = :pair AND NOT dropped"
+_REVIEWED = ", ".join(f"value ->> '$.parts[{person}].{key}'" for person in (0, 1) for key in ("name", "side"))
+_REVIEWED += " FROM json_each(r.contacts)"
 # The row of a pair from its sheet and its facts; `PairState` has the rules of the state in words.
-_STORE = """
+_STORE = f"""
 UPDATE pairs SET
     revision = :revision, swapped = :swapped, note = :note, next_contact = :next_id,
     answer_id = :answer, decision_id = :decision, fit_id = f.id, decider_id = d.curator_id,
@@ -26,7 +30,11 @@ UPDATE pairs SET
     gap_m = f.max_gap_m,
     active_contacts = c.active,
     disagrees = EXISTS (
-        SELECT 1 FROM reviews WHERE pair_id = :pair AND verdict <> d.verdict AND settled_at IS NULL),
+        SELECT 1 FROM reviews AS r WHERE r.pair_id = :pair AND r.settled_at IS NULL AND (
+            r.verdict <> d.verdict OR (r.verdict = 'accept' AND (
+                EXISTS (SELECT {_STANDS} EXCEPT SELECT {_REVIEWED})
+                OR EXISTS (SELECT {_REVIEWED} EXCEPT SELECT {_STANDS})
+            )))),
     state = CASE
         WHEN d.verdict = 'accept' THEN 'accepted'
         WHEN d.verdict = 'reject' THEN 'rejected'
@@ -43,7 +51,7 @@ FROM (SELECT count(*) AS active FROM contacts WHERE pair_id = :pair AND NOT drop
     LEFT JOIN answers AS a ON a.id = :answer
     LEFT JOIN decisions AS d ON d.id = :decision
 WHERE pairs.id = :pair
-"""
+"""  # noqa: S608 - this file's own words
 _SHEET_COLUMNS = "revision, swapped, note, next_contact AS next_id, answer_id AS answer, decision_id AS decision"
 
 

@@ -53,6 +53,7 @@ def add_library(app: FastAPI, site: Site) -> None:
     @app.get("/library/pairs")
     def pairs(request: Request) -> Json:
         visitor, query = site.visitor(request), request.query_params
+        blind = workspace.reviews.taken_by(site.who(request))
         where, (order, seed) = _visible(filter_of(query), visitor.sees_names), order_of(query)
         total = workspace.count(where)
         pages = max(1, ceil(total / PAGE))
@@ -60,7 +61,13 @@ def add_library(app: FastAPI, site: Site) -> None:
         lines = workspace.pairs(where, order=order, seed=seed, skip=(page - 1) * PAGE, limit=PAGE)
         return {
             "total": total, "page": page, "pages": pages, "all": workspace.count(),
-            "pairs": [_tile(line, names=visitor.sees_names) for line in lines],
+            "pairs": [
+                _tile(workspace.reviews.look(blind[line.id]).summary, names=True, blind=True)
+                if line.id in blind
+                else _tile(line, names=visitor.sees_names)
+                for line in lines
+                if not (line.id in blind and _tells(where))
+            ],
             "views": [_view(view) for view in workspace.views.list()] if visitor.sees_names else [],
             "reasons": list(site.workspace.settings.reasons),
         }  # fmt: skip
@@ -74,7 +81,9 @@ def add_library(app: FastAPI, site: Site) -> None:
 
     @app.get("/thumb/{pair}")
     def thumb(request: Request, pair: Id, alone: bool = False) -> Response:
-        return pictured(request, thumbnail(site, pair, alone=alone), "image/webp")
+        return pictured(
+            request, thumbnail(site, workspace.reviews.seen_by(site.who(request), pair), alone=alone), "image/webp"
+        )
 
     if site.read_only:
         return
@@ -105,12 +114,20 @@ def _visible(where: PairFilter, names: bool) -> PairFilter:
     return where if names else replace(where, curator=None)
 
 
-def _tile(line: PairSummary, *, names: bool) -> Json:
+def _tells(where: PairFilter) -> bool:
+    """Whether it says something about how a pair was judged that it passes a filter."""
+    asked = (where.states, where.disagrees, where.curator, where.gap_m, where.reprojection)
+    return any(each is not None for each in asked)
+
+
+def _tile(line: PairSummary, *, names: bool, blind: bool = False) -> Json:
+    """A picture's words; `blind`: who looks is to judge the pair blindly, and `line` hides others' work."""
     fitted = line.gap_m is not None
     return {
         "id": line.id, "revision": line.revision, "image": line.image, "state": line.state, "source": line.source,
         "interaction": line.interaction, "simulated": line.simulated, "contacts": line.contacts,
-        "disagrees": line.disagrees, "decidedBy": line.decided_by if names else "", "updated": line.updated_at[:16],
+        "disagrees": line.disagrees, "blind": blind, "decidedBy": line.decided_by if names else "",
+        "updated": line.updated_at[:16],
         "error": _figure(line.fit_error, REPROJECTION, "") if fitted else None,
         "gap": _figure(100 * (line.gap_m or 0.0), GAP_CM, " cm") if fitted else None,
     }  # fmt: skip

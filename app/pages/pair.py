@@ -12,6 +12,7 @@ from app.pages.shell import Json, Site
 from app.pages.thumbs import TURNS, turned
 from app.responses import Id, pictured
 from app.screen import figures, fit_list
+from app.second import check_sight
 from apu.errors import ApuError
 from review_db import AnswerRecord, PairRecord, PairSummary, ReviewRecord
 from review_db.records import DecisionRecord
@@ -25,17 +26,19 @@ def add_pair(app: FastAPI, site: Site) -> None:
     @app.get("/pair/data")
     def data(request: Request, id: int) -> Json:
         visitor, workspace = site.visitor(request), site.workspace
-        record = workspace.pair(id)
-        reviews = [each for each in workspace.reviews.list(pair=id) if each.verdict]
+        record = workspace.reviews.seen_by(site.who(request), id)
+        blind = id in workspace.reviews.taken_by(site.who(request))
+        reviews = [] if blind else [each for each in workspace.reviews.list(pair=id) if each.verdict]
         neighbours = {
             name: found.id if (found := workspace.next_pair(record.summary, backwards=name == "previous")) else None
             for name in ("previous", "next")
         }
-        return {"steps": TURNS, **_pair(site, record, reviews, names=visitor.sees_names), **neighbours}
+        return {"steps": TURNS, "blind": blind, **_pair(site, record, reviews, names=visitor.sees_names), **neighbours}
 
     @app.get("/turn/{pair}/{source}/{number}/{step}")
     def turn(request: Request, pair: Id, source: Literal["guess", "start", "fit"], number: Id, step: Step) -> Response:
         meshes = Meshes(pair=pair, source=Source(source), number=number)
+        check_sight(site.workspace, meshes, site.who(request))
         return pictured(request, turned(site, meshes, step), "image/webp")
 
 

@@ -94,6 +94,10 @@ class Site:
             may_set_up=account.role is Role.ADMIN, sees_names=True,
         )  # fmt: skip
 
+    def who(self, request: Request) -> str:
+        """The name of who asks: the account's, else what the page gives; empty on a read-only site."""
+        return "" if self.read_only else self.visitor(request).name or request.query_params.get("as", "")
+
     def writer(self, request: Request, sent: "Sent") -> str:
         """The name under which a change is stored.
 

@@ -11,6 +11,7 @@ from app.meshes import Meshes, Picture, Source
 from app.pages.shell import Site
 from apu.errors import ApuError, InputError
 from apu.render import view
+from review_db import PairRecord
 
 SIZE = (320, 240)
 TURN = (520, 520)
@@ -24,12 +25,12 @@ _MAKING = threading.Lock()
 """One at a time: a gallery asks for dozens, and the review page draws on the same cores."""
 
 
-def thumbnail(site: Site, pair: int, *, alone: bool) -> bytes:
+def thumbnail(site: Site, record: PairRecord, *, alone: bool) -> bytes:
     """A small picture of a pair as WebP: the photograph with the latest meshes over it, or the meshes `alone`.
 
-    A pair without meshes has its photograph. Raises ValueError where there is no such pair.
+    A pair without meshes has its photograph.
     """
-    record = site.workspace.pair(pair)
+    pair = record.summary.id
     meshes = (
         Meshes(pair=pair, source=Source.FIT, number=record.fits[-1].id)
         if record.fits

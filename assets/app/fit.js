@@ -2,7 +2,7 @@
 
 import {button, h, personBadge, replace, s} from "./dom.js";
 import {setAhead} from "./fan.js";
-import {act, change, isRunning, pair, state} from "./state.js";
+import {act, change, curator, isRunning, pair, state} from "./state.js";
 
 const WATCH_MS = 150;
 const IDLE_MS = 3000;
@@ -98,7 +98,7 @@ export async function follow() {
   const watched = pair();
   if (watched && !document.hidden) {
     try {
-      const reply = await fetch(`live/${watched.id}`, {cache: "no-store"});
+      const reply = await fetch(`live/${watched.id}?as=${encodeURIComponent(curator())}`, {cache: "no-store"});
       const told = reply.ok ? await reply.json() : null;
       if (turn === latest && told) hear(told, watched);
     } catch {

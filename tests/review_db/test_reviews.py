@@ -103,6 +103,28 @@ def test_disagreement_is_listed_until_somebody_resolves_it(workspace, add_pairs)
     assert workspace.reviews.list(pair=first)[0].settled_at
 
 
+def test_accepting_other_contacts_is_a_disagreement_too(workspace, add_pairs, toys) -> None:
+    same, other, fewer = add_pairs(3)
+    for pair, edits in ((same, []), (other, [Flip(contact=1)]), (fewer, [Drop(contact=2)])):
+        fit = workspace.add_fit(pair, toys.fit(3.0), revision=1)
+        workspace.decide(pair, verdict(Verdict.ACCEPT, "ada", fit_id=fit), revision=1)
+        workspace.reviews.judge(workspace.reviews.assign(pair, "bob"), verdict(Verdict.ACCEPT, "bob"), edits=edits)
+    assert sorted(line.id for line in workspace.pairs(DISAGREE)) == [other, fewer]
+    workspace.reviews.resolve(other, verdict(Verdict.FLAG, "eve"), revision=2)
+    assert [line.id for line in workspace.pairs(DISAGREE)] == [fewer]
+
+
+def test_a_pair_is_seen_blindly_only_by_whom_its_open_review_is(workspace, pair) -> None:
+    workspace.edit_contacts(pair, Drop(contact=2), curator="ada", revision=1)
+    workspace.decide(pair, verdict(Verdict.FLAG, "ada"), revision=2)
+    review = workspace.reviews.assign(pair, "bob")
+    hidden, open_to = (workspace.reviews.seen_by(name, pair) for name in ("bob", "eve"))
+    assert (hidden.decision, len(hidden.sheet.active), hidden.summary.state) == (None, 2, PairState.ASKED)
+    assert (open_to.summary, open_to.history) == (workspace.pair(pair).summary, workspace.pair(pair).history)
+    workspace.reviews.judge(review, verdict(Verdict.FLAG, "bob"))
+    assert workspace.reviews.seen_by("bob", pair).summary == workspace.pair(pair).summary
+
+
 def test_a_review_before_the_decision_counts_as_much(workspace, pair) -> None:
     workspace.reviews.judge(workspace.reviews.assign(pair, "bob"), verdict(Verdict.REJECT, "bob"))
     assert workspace.count(DISAGREE) == 0

@@ -2,7 +2,7 @@
 
 import {h} from "../dom.js";
 import {STATES, filterForm} from "./filters.js";
-import {context, count, get, post, say, tried} from "./shell.js";
+import {context, count, get, post, say, seen, tried} from "./shell.js";
 
 const ICON = {accepted: "✓", rejected: "✕", flagged: "⚑"};
 const DONE = {accept: "accepted", reject: "rejected", flag: "flagged"};
@@ -60,7 +60,7 @@ async function load() {
   request?.abort();
   request = new AbortController();
   const mine = request;
-  const page = await tried(get(`library/pairs?${query}`, mine.signal));
+  const page = await tried(get(seen(`library/pairs?${query}`), mine.signal));
   if (!page || request !== mine) return;
   shown = page;
   const there = new Map(page.pairs.map((pair) => [pair.id, pair.revision]));
@@ -101,12 +101,13 @@ function tile(pair) {
   return h("li", {class: "tile-pair", "data-id": pair.id},
     h("a", {href: `pair?id=${pair.id}`, class: "picture", "aria-label": `Pair ${pair.id}, ${pair.image}, ${STATES[pair.state]}`},
       pair.simulated && h("span", {class: "badge", title: "Made by this program; no real people"}, "simulated"),
-      h("img", {src: `thumb/${pair.id}?alone=${alone ? 1 : 0}&v=${pair.revision}-${pair.updated}`, alt: "", loading: "lazy", decoding: "async", width: 320, height: 240})),
+      h("img", {src: seen(`thumb/${pair.id}?alone=${alone ? 1 : 0}&v=${pair.revision}-${pair.updated}`), alt: "", loading: "lazy", decoding: "async", width: 320, height: 240})),
     h("div", {class: "words"},
       h("span", {class: "line1"},
-        context.mayWrite && h("input", {type: "checkbox", "aria-label": `Choose pair ${pair.id}`, onclick: (event) => choose(pair.id, event.target.checked, event.shiftKey)}),
+        context.mayWrite && !pair.blind && h("input", {type: "checkbox", "aria-label": `Choose pair ${pair.id}`, onclick: (event) => choose(pair.id, event.target.checked, event.shiftKey)}),
         h("span", {class: "muted"}, pair.id), h("span", {class: "name", title: pair.image}, pair.image),
-        h("span", {class: `state ${pair.state}`}, ICON[pair.state], ICON[pair.state] && " ", STATES[pair.state])),
+        pair.blind ? h("span", {class: "badge", title: "You are to judge it without a sight of others' work"}, "your review")
+          : h("span", {class: `state ${pair.state}`}, ICON[pair.state], ICON[pair.state] && " ", STATES[pair.state])),
       h("span", {class: "line2 muted"}, h("span", {class: "name", title: pair.interaction}, pair.interaction || "not asked"),
         pair.disagrees && h("span", {class: "badge", title: "A blind second review judged otherwise"}, "disagree"),
         figure(pair.error, "Reprojection error"), figure(pair.gap, "Largest gap"))));
@@ -154,8 +155,8 @@ function paging() {
 function choose(id, on, through) {
   const ids = shown.pairs.map((pair) => pair.id);
   const span = through && last !== null && ids.includes(last) ? ids.slice(Math.min(ids.indexOf(last), ids.indexOf(id)), Math.max(ids.indexOf(last), ids.indexOf(id)) + 1) : [id];
-  const revisions = new Map(shown.pairs.map((pair) => [pair.id, pair.revision]));
-  for (const each of span) {
+  const revisions = new Map(shown.pairs.filter(({blind}) => !blind).map((pair) => [pair.id, pair.revision]));
+  for (const each of span.filter((each) => revisions.has(each))) {
     if (on) chosen.set(each, revisions.get(each));
     else chosen.delete(each);
   }
@@ -180,7 +181,7 @@ function chooseDrawn() {
     asking && h("span", {class: "row", role: "group", "aria-label": "Reason"}, h("span", {class: "muted"}, asking === "flag" ? "What needs a look?" : "Why?"),
       shown.reasons.map((reason) => h("button", {type: "button", class: "small", onclick: () => decide(asking, reason)}, reason))),
     h("span", {class: "grow"}),
-    h("button", {type: "button", class: "small quiet", onclick: () => { for (const pair of shown.pairs) chosen.set(pair.id, pair.revision); chooseDrawn(); }}, "Choose this page"),
+    h("button", {type: "button", class: "small quiet", onclick: () => { for (const pair of shown.pairs) if (!pair.blind) chosen.set(pair.id, pair.revision); chooseDrawn(); }}, "Choose this page"),
     h("button", {type: "button", class: "small quiet", onclick: () => { chosen = new Map(); chooseDrawn(); }}, "Choose none"));
 }
 

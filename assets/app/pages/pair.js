@@ -2,7 +2,7 @@
 
 import {h, personBadge, sideBadge} from "../dom.js";
 import {STATES} from "./filters.js";
-import {context, get, tried} from "./shell.js";
+import {context, get, seen, tried} from "./shell.js";
 import {turntable} from "./turntable.js";
 
 const VERDICT = {accept: "accepted", reject: "rejected", flag: "flagged"};
@@ -29,7 +29,7 @@ function go(id) {
 }
 
 async function load(id) {
-  const found = await tried(get(`pair/data?id=${id}`));
+  const found = await tried(get(seen(`pair/data?id=${id}`)));
   if (!found) {
     if (!pair) root.replaceChildren(h("p", {class: "sentence wait"}, "There is no such pair. ", h("a", {href: "library"}, "Look in the library.")));
     return;
@@ -44,12 +44,13 @@ function draw() {
   const step = (to, label, words) => h("button", {type: "button", class: "quiet", disabled: !to, "aria-label": words, onclick: () => go(to)}, label);
   root.replaceChildren(
     h("div", {class: "page-head"}, h("h1", {}, `Pair ${pair.id}`), h("span", {class: "muted"}, pair.image),
-      h("span", {class: `state ${pair.state}`}, STATES[pair.state]),
+      pair.blind ? h("span", {class: "badge"}, "your review") : h("span", {class: `state ${pair.state}`}, STATES[pair.state]),
       pair.simulated && h("span", {class: "badge", title: "Made by this program; no real people"}, "simulated"),
       pair.disagrees && h("span", {class: "badge", title: "A blind second review judged otherwise"}, "disagree"),
       h("span", {class: "grow"}),
       step(pair.previous, "‹ Back", "Pair before"), step(pair.next, "Next ›", "Next pair"),
       !context.readOnly && h("a", {href: `./?pair=${pair.id}`}, "Open in review")),
+    ...(pair.blind ? [h("p", {class: "sentence apart"}, "You are to judge this pair a second time. What others did with it is shown once your review is given.")] : []),
     h("div", {class: "pair-grid"},
       h("div", {}, meshes(), block("Contacts", contacts()), ...pair.answers.toReversed().map(answer)),
       h("div", {}, block("What happened", happened()), decisions(), reviews(), about())));

@@ -13,6 +13,9 @@ const said = h("div", {class: "said", role: "status", "aria-live": "polite"});
 /** The curator's name that changes are stored under: the account's, else the one given in this browser. */
 export const curator = () => (context.role ? context.curator : localStorage.getItem("apu.curator") || context.curator);
 
+/** An address with the name of who looks: what they are to judge without a sight of others' work depends on it. */
+export const seen = (url) => (context.role ? url : `${url}${url.includes("?") ? "&" : "?"}as=${encodeURIComponent(curator())}`);
+
 /** Say one sentence in the top bar; `kind` is "", "done" or "error". An `undo` gets a button. */
 export function say(text, kind = "", undo = null) {
   said.replaceChildren(...(text ? [h("span", {class: `notice ${kind}`}, text,
@@ -70,7 +73,7 @@ export function bar() {
         },
       }));
   return h("header", {class: "bar"},
-    h("div", {class: "place"}, h("strong", {class: "workspace"}, context.workspace)),
+    h("strong", {class: "workspace"}, context.workspace),
     nav(context.page === "pair" ? "library" : context.page, pages), said,
     h("div", {class: "tools"}, who,
       context.role && !context.readOnly && h("form", {method: "post", action: "logout"}, h("button", {class: "quiet", title: "End this session"}, "Log out")),
