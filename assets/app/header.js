@@ -8,6 +8,7 @@ import {theme as themes} from "./theme.js";
 const NAME = "Your name, stored with every decision";
 
 export function mount(root) {
+  const workspace = h("strong", {class: "workspace"});
   const place = h("div", {class: "place"});
   const said = h("div", {class: "said", role: "status", "aria-live": "polite"});
   const name = h("input", {
@@ -22,13 +23,14 @@ export function mount(root) {
   });
   const leave = h("form", {method: "post", action: "logout", hidden: true},
     h("button", {class: "quiet", title: "End this session"}, "Log out"));
-  root.replaceChildren(h("header", {class: "bar"}, place, nav("review"), said, h("div", {class: "tools"},
+  root.replaceChildren(h("header", {class: "bar"}, workspace, nav("review"), place, said, h("div", {class: "tools"},
     h("label", {class: "who"}, "curator", name),
     leave,
     button("theme", "Light / dark", null, {class: "quiet"}),
     button("keys", "Keys", "?", {class: "quiet"}),
   )));
   return ({screen, saving}) => {
+    workspace.textContent = screen.workspace;
     replace(place, ...where(screen));
     replace(said, ...words(screen, saving));
     if (document.activeElement !== name) name.value = curator();
@@ -38,10 +40,9 @@ export function mount(root) {
   };
 }
 
-function where({workspace, queue, pair, review}) {
+function where({queue, pair, review}) {
   const share = queue.whole ? (100 * queue.decided) / queue.whole : 0;
   return [
-    h("strong", {class: "workspace"}, workspace),
     h("button", {type: "button", class: "here", "data-act": "queue", title: `Queue: ${queue.words}`, "aria-label": `Queue: ${queue.words}`},
       pair && h("span", {class: "count"}, standing(queue, pair, review)), h("span", {class: "words"}, review ? "" : queue.words), hint("queue", "Q")),
     queue.whole > 0 && h("span", {class: "progress", role: "img", "aria-label": `${queue.decided} of ${queue.whole} decided`, title: `${queue.decided} of ${queue.whole} decided`},
