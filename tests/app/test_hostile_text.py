@@ -164,7 +164,7 @@ def poisoned(make_workspace: Callable[..., Path], tmp_path_factory: pytest.TempP
     """Every hostile text as an answer, a file's name, a source, an action, a note, a view and a curator."""
     folder, path = tmp_path_factory.mktemp("files"), make_workspace(1, meshes=False)
     with Workspace.open(path) as workspace:
-        workspace.settings.set_reasons([text for text in HOSTILE if len(text) <= 60][:20])
+        workspace.settings.set_reasons([text for text in HOSTILE if len(text) <= 60][:9])
         for number, text in enumerate(HOSTILE):
             if number % 3 == 0:  # so many pairs are enough for three texts each
                 a, b, c = (HOSTILE[(number + by) % len(HOSTILE)] for by in (0, 1, 2))
@@ -176,19 +176,21 @@ def poisoned(make_workspace: Callable[..., Path], tmp_path_factory: pytest.TempP
                 pair = workspace.add_pair(image, replace(seen, keypoints=np.zeros_like(seen.keypoints), estimate=bare))
                 said = replace(answer(), interaction=a, people=(b, c), orientation=c, model=b, simulated=False)
                 workspace.add_answer(pair, said, asker=a)
-                flag = Decision(verdict=Verdict.FLAG, curator=b[:60], reason=c[:200], note=a)
-                if number % 2:
-                    workspace.decide(pair, flag, revision=workspace.pair(pair).sheet.revision)
             revision = workspace.pair(1).sheet.revision
             workspace.edit_contacts(1, SetNote(text=text), curator=text.strip()[:60], revision=revision)
             workspace.views.save(text.strip()[:60], text.strip()[:60], PairFilter(), order=Order.ID)
+        flag = Decision(verdict=Verdict.FLAG, curator=HOSTILE[0][:60], reason=HOSTILE[3], note=HOSTILE[1])
+        workspace.decide(1, flag, revision=workspace.pair(1).sheet.revision)
     return path
 
 
 def unharmed(page: Page, scripts: int) -> None:
     """Nothing has run, been made of a text or pushed anything off the screen."""
     assert page.evaluate("document.body.dataset.hacked") is None
-    made = "iframe, object, form[action*=example], base, meta[http-equiv], a[href^='javascript'], img[src='x'], marquee"
+    made = (
+        "iframe, object, form[action*=example], base[href*=example], meta[http-equiv=refresh], "
+        "a[href^='javascript'], img[src='x'], marquee"
+    )
     assert page.locator(made).count() == 0
     assert page.locator("body script").count() == scripts
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -204,7 +206,9 @@ def test_sixty_scripts_stay_text_on_every_page(
     scripts = page.locator("body script").count()
     for first in range(0, len(HOSTILE), 3):
         expect(page.locator(".told h2")).to_have_attribute("title", HOSTILE[first])
-        expect(page.locator(".told .who").first).to_contain_text(HOSTILE[first + 1].split("\n")[0].strip()[:40])
+        expect(page.locator(".told .who").first).to_contain_text(
+            HOSTILE[(first + 1) % len(HOSTILE)].split("\n")[0].strip()[:40]
+        )
         unharmed(page, scripts)
         box = page.locator(".decide").bounding_box()
         assert box is not None
