@@ -37,14 +37,16 @@ def test_a_pair_with_one_wrong_side_takes_at_most_six_keys_to_its_accepted_fit(
     path = make_workspace(2)
     url = serve(path)
     page = visit(f"{url}/?pair=1", width=1440, height=900)
-    expect(page.locator(".line.chosen .suggestion")).to_be_visible()  # the first contact is chosen, and doubted
+    expect(page.locator(".line.chosen .suggestion")).to_be_visible(
+        timeout=1000 * SLOW_S
+    )  # the first contact is chosen, and doubted
     keys, began = Keys(page), time.monotonic()
     keys.press("f")
     keys.press("Enter")
     page.locator("image.mesh[href*='/fit/']").wait_for(state="attached", timeout=1000 * SLOW_S)
     assert time.monotonic() - began < SLOW_S
     keys.press("a")
-    expect(page.locator(".notice.done")).to_contain_text("Pair 1 accepted")
+    expect(page.locator(".notice.done")).to_contain_text("Pair 1 accepted", timeout=1000 * SLOW_S)
     with Workspace.open(path) as workspace:
         record = workspace.pair(1)
     assert record.summary.state is PairState.ACCEPTED
@@ -64,11 +66,11 @@ def test_with_a_prepared_fan_a_digit_and_a_are_enough(
         page = visit(url + "/?pair=1", width=1440, height=900)
         page.evaluate("localStorage.setItem('apu.ahead', 'on')")
         page.reload()
-        expect(page.locator(".alternative")).to_have_count(2)
+        expect(page.locator(".alternative")).to_have_count(2, timeout=1000 * SLOW_S)
         keys = Keys(page)
         keys.press("1")
         keys.press("a")
-        expect(page.locator(".notice.done")).to_contain_text("Pair 1 accepted")
+        expect(page.locator(".notice.done")).to_contain_text("Pair 1 accepted", timeout=1000 * SLOW_S)
         record = workspace.pair(1)
     assert record.summary.state is PairState.ACCEPTED
     assert [contact.parts for contact in record.sheet.active] == [contact.parts for contact in TRUE]
