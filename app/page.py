@@ -16,10 +16,10 @@ VENDOR = "apu-vendor"
 PANELS = ("photo", "meshes", "fan", "contacts", "fit", "decide")
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
-_STYLES = ("theme.css", "page.css", "panels.css", "queue.css", "fan.css")
+_STYLES = ("theme.css", "page.css", "panels.css", "queue.css", "fan.css", "tour.css")
 
-_BAR = ("header", "queue", "decisions", "keys")
-"""The bar and what opens below it."""
+_BAR = ("tour", "header", "queue", "decisions", "keys")
+"""The bar and what opens below it; before it the card of the tour, the first thing Tab comes to."""
 
 _ASK_EARLY = 'window.apuFirst = fetch("screen" + location.search, {cache: "no-store"});'
 """The first pair is on its way while Gradio still starts."""

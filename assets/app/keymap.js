@@ -53,6 +53,7 @@ export const GROUPS = {
       "person-a": ["shift+a", "show or hide A in 3D"],
       "person-b": ["shift+b", "show or hide B in 3D"],
       tab: ["d", "photograph or meshes, on a small screen"],
+      "tour-next": [".", "the tour's next card"],
     },
   },
   library: {

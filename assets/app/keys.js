@@ -14,6 +14,7 @@ import {goTo} from "./nav.js";
 import {zoom} from "./photo.js";
 import * as queue from "./queue.js";
 import {act, change, isAsked, isRunning, look, pair, selected, state} from "./state.js";
+import * as tour from "./tour.js";
 
 const edit = (name, values = {}) => () => selected() && act(name, {contact: state.selected, ...values});
 const layer = (name) => () => change({layers: {...state.layers, [name]: !state.layers[name]}});
@@ -44,6 +45,7 @@ function escape() {
   else if (isAsking()) stopAsking();
   else if (fan.isOpen() && !pair().fan.running) fan.close();
   else if (running() || isAsked("fit")) act("cancel");
+  else if (tour.isOpen()) tour.end();
 }
 
 /** What each action does; the keys of those that have one are in keymap.js. */
@@ -109,6 +111,9 @@ const ACTIONS = {
   pick: (id) => fan.pick({id}),
   "fan-close": fan.close,
   chip: chooseChip,
+  tour: () => { keylist.toggle(false); tour.begin(); },
+  "tour-next": tour.next,
+  "tour-end": tour.end,
   "restart-worker": () => act("restart-worker"),
 };
 
@@ -126,7 +131,7 @@ document.adoptedStyleSheets.push(forbidden);
 export const hideForbidden = ({screen: {mayWrite}}) => document.body.classList.toggle("looks", !mayWrite);
 
 export function mount(root) {
-  keylist.mount(root, {page: "review"});
+  keylist.mount(root, {page: "review", foot: tour.again});
 }
 
 /** Do an action, of something that has a number where it needs one. */

@@ -13,6 +13,7 @@ import * as meshes from "./meshes.js";
 import * as photo from "./photo.js";
 import * as queue from "./queue.js";
 import {connect, subscribe} from "./state.js";
+import * as tour from "./tour.js";
 
 const PANELS = {
   photo: photo.mount, meshes: meshes.mount,
@@ -30,6 +31,7 @@ export function desk(element) {
   decisions.mount(element.querySelector(".apu-decisions"));
   keys.mount(element.querySelector(".apu-keys"));
   keys.listen();
+  tour.mount(element.querySelector(".apu-tour"));
   subscribe(prepare);
   subscribe(claims.follow);
   subscribe(keys.hideForbidden);

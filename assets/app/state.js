@@ -3,7 +3,7 @@
 import {foreseen} from "./foresee.js";
 
 const PATIENCE_MS = 15000;
-const OWN = new Set(["pair", "review"]); // names in the address that are no part of the queue
+const OWN = new Set(["pair", "review", "tour"]); // names in the address that are no part of the queue
 
 const listeners = new Set();
 const waiting = [];
