@@ -87,9 +87,10 @@ class Claims:
             return cursor.rowcount == 1
 
     def release(self, pair: int, curator: str) -> None:
-        """Leave a pair to others."""
+        """Leave a pair to others; one that was put aside stays so."""
         with self._database.write() as connection:
-            release(connection, pair, curator_id(connection, curator))
+            author = curator_id(connection, curator)
+            connection.execute("DELETE FROM claims WHERE pair_id = ? AND curator_id = ?", (pair, author))
 
     def skip(self, pair: int, curator: str, *, for_s: float = SKIP_S) -> None:
         """Put a pair aside for later and leave it to others; `next` does not give it to this curator until then.

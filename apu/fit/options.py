@@ -75,7 +75,7 @@ class FitOptions:
             stay.
         leading: of a pair's starts (facings, readings of limbs in depth), so many go on after the first phase.
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
-        max_seconds: per pair; the best state stands after this time.
+        max_seconds: of the fit's own thread, per pair; the best state stands after this time.
         reprojection_limit: the automatic filter keeps a pair below it, 512-units (APU, section 3.3).
     """
 

@@ -89,7 +89,7 @@ def minimise(
 
     Args:
         objective: of N pairs. pose: (N, 2, ...). observe: called after every step; may raise to stop.
-        deadline: `time.monotonic()` after which the best state is returned.
+        deadline: `time.thread_time()` after which the best state is returned; other work of the machine changes no fit.
     """
     state = _begin(objective, pose, phase)
     end = Solution(pose, state.value.clone(), torch.zeros_like(state.value, dtype=torch.bool))
@@ -99,7 +99,7 @@ def minimise(
             observe(Step(index, state.pairs, state.pose, state.terms, state.value))
         moving = state.moving
         count = int(moving.sum())
-        if count == 0 or time.monotonic() > deadline:
+        if count == 0 or time.thread_time() > deadline:
             break
         if count <= _CROWDED * len(moving):
             end = _left(end, state)

@@ -156,7 +156,8 @@ def _fit_together(
     progress: Callable[[FitProgress], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> list[FitResult | FitError]:
-    began, prepared = time.monotonic(), fit_body(body)
+    prepared = fit_body(body)
+    began, deadline = time.monotonic(), time.thread_time() + options.max_seconds * len(observations)
     guesses: dict[int, Pose] = {}  # of the pairs that can be fitted
     hypotheses: list[tuple[int, Pose]] = []  # a pair, and what its start may have been
     outcomes: list[FitResult | FitError | None] = [None] * len(observations)
@@ -183,9 +184,7 @@ def _fit_together(
         problem = build_problem(
             [observations[i] for i in pairs], [contacts[i] for i in pairs], poses, prepared, options
         )
-        watch = _Watch(
-            [first + i for i in pairs], progress, cancelled, deadline=began + options.max_seconds * len(observations)
-        )
+        watch = _Watch([first + i for i in pairs], progress, cancelled, deadline=deadline)
         begin = stack(list(poses) if starts is None else [_pose(starts[i], body) for i in pairs])
         phases = options.schedule if starts is None else options.refit
         ends = _solve(Objective(*problem, prepared, options), begin, phases, watch)
@@ -352,7 +351,7 @@ class _Watch:
     @property
     def late(self) -> bool:
         """The time is over."""
-        return time.monotonic() > self.deadline
+        return time.thread_time() > self.deadline
 
     def enter(self, phase: Phase, rows: Int[Tensor, "N"], *, done: float) -> None:
         """A phase begins: of which pairs, and how much of the work was done before."""
