@@ -108,6 +108,7 @@ def test_keys_are_switched_off_one_by_one_and_as_a_whole(opened: Callable[..., P
 
 def test_other_pages_follow_the_same_list(opened: Callable[..., Page]) -> None:
     page = opened("library")
+    expect(page.get_by_role("heading", name="pair")).to_be_visible()  # the page's scripts have run
     page.keyboard.press("?")
     key_of(page, "search").click()
     page.keyboard.press("j")
