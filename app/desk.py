@@ -19,6 +19,7 @@ from app.doubts import probably_wrong
 from app.pictures import Pictures
 from app.queueing import Line
 from app.screen import NO_FAN, Json, contacts_revision, job_screen, pair_screen
+from app.sight import Sight
 from apu.body.parts import PARTS
 from apu.errors import ApuError, ConflictError, StoreError
 from apu.types import Decision, Verdict
@@ -232,7 +233,7 @@ class Desk:
     def _go(self, name: str, pair: int, line: Line, visitor: Visitor) -> _Next:
         if name == "previous":
             here = self._workspace.pair(pair).summary
-            before = self._workspace.next_pair(here, line.where, backwards=True, **line.within)
+            before = Sight.of(self._workspace, visitor.name).next_pair(here, line.where, backwards=True, **line.within)
             return _Next(pair=before.id if before else pair)
         onwards = self._onwards(pair, line, visitor, around=False)
         return _Next(pair=onwards if onwards is not None or name == "ahead" else pair)
@@ -254,9 +255,13 @@ class Desk:
         return None
 
     def _free(self, after: PairSummary | None, line: Line, visitor: Visitor) -> PairSummary | None:
+        sight = Sight.of(self._workspace, visitor.name)
         if visitor.looks or not visitor.may_write:
-            return self._workspace.next_pair(after, line.where, **line.within)
-        return self._workspace.claims.next(visitor.name, line.to_do, after=after, lease_s=LEASE_S, **line.within)
+            return sight.next_pair(after, line.where, **line.within)
+        without = sight.without(line.to_do, line.order)
+        return self._workspace.claims.next(
+            visitor.name, line.to_do, after=after, without=without, lease_s=LEASE_S, **line.within
+        )
 
     # Decisions ------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from app.desk import LEASE_S, Desk, Visitor
 from app.login import account_of
 from app.responses import Id
 from app.screen import Json, decision_words
+from app.who import name_given
 from apu.errors import StoreError
 from apu.types import Verdict
 from review_db import Workspace
@@ -67,7 +68,8 @@ def add_desk(app: FastAPI, desk: Desk, workspace: Workspace) -> None:
     def screen(
         request: Request, pair: Number = None, review: Number = None, go: str = "open", curator: Name = ""
     ) -> Json:
-        asked: Json = {"name": go if go in ("next", "previous") else "open", "curator": curator, "pair": pair}
+        who = curator or name_given(request)
+        asked: Json = {"name": go if go in ("next", "previous") else "open", "curator": who, "pair": pair}
         return desk.look(asked | {"review": review, "queue": request.url.query}, account_of(request))
 
     @app.get("/decisions")
@@ -174,7 +176,7 @@ def _add_arrangement(app: FastAPI, desk: Desk, workspace: Workspace) -> None:
 
 
 def _visitor(desk: Desk, request: Request, name: str, *, writes: bool = False) -> Visitor:
-    found = desk.visitor(name, account_of(request))
+    found = desk.visitor(name or name_given(request), account_of(request))
     if writes and not found.may_write:
         raise StoreError("viewers may look, but not change anything")
     return found

@@ -4,13 +4,27 @@
 "hug" in a name and no gap above 3 cm, the worst fit first.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.datastructures import QueryParams
 
 from review_db import Order, PairFilter, PairState
 from review_db.records import Range
+
+STATE_WORDS: Mapping[PairState, str] = {
+    state: "no answer" if state is PairState.ASK_FAILED else str(state) for state in PairState
+}
+"""States as people read them, on every page."""
+
+ORDER_WORDS: Mapping[Order, str] = {
+    Order.UNCERTAIN: "most uncertain first",
+    Order.WORST_FIT: "worst fit first",
+    Order.STRATIFIED: "each interaction in turn",
+    Order.RANDOM: "by chance",
+    Order.ID: "by number",
+}
+"""Orders as people read them, on every page."""
 
 _SCALES = {"confidence": 1.0, "gap": 0.01, "error": 1.0}
 """Ranges by their names in the address, gaps in centimetres there; the filter's own units are multiples."""

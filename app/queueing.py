@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from app.filters import address_of, filter_of, order_of
+from app.filters import ORDER_WORDS, STATE_WORDS, address_of, filter_of, order_of
 from app.screen import Json
+from app.sight import Sight
 from review_db import Order, PairFilter, PairRecord, PairState, PairSummary, Workspace
-from review_db.records import EVERY_PAIR, UNDECIDED
+from review_db.records import UNDECIDED
 
 MOST_LINES = 200
 """Of a list in one answer."""
@@ -19,15 +20,6 @@ DECIDED = frozenset({PairState.ACCEPTED, PairState.REJECTED, PairState.FLAGGED})
 
 _RANGES = {"confidence": "confidence", "gap": "gap_m", "error": "reprojection"}
 """In words -> field of the filter."""
-
-_ORDER_WORDS = {
-    Order.UNCERTAIN: "most uncertain first",
-    Order.WORST_FIT: "worst fit first",
-    Order.STRATIFIED: "each interaction in turn",
-    Order.RANDOM: "by chance",
-    Order.ID: "by number",
-}
-_STATE_WORDS = {PairState.ASK_FAILED: "no answer"}
 
 
 def _usual(disagrees: bool | None, curator: str | None) -> frozenset[PairState] | None:
@@ -77,14 +69,14 @@ class Line:
         if where.states is None:
             parts.append("all pairs")
         elif where.states != UNDECIDED.states:
-            parts.append(", ".join(state_words(state) for state in PairState if state in where.states))
+            parts.append(", ".join(STATE_WORDS[state] for state in PairState if state in where.states))
         elif not parts:
             parts.append("to do")
         parts += [text for text in (where.text, where.source, *sorted(where.interactions or ())) if text]
         parts += [f"by {where.curator}"] if where.curator else []
         parts += [name for name, field in _RANGES.items() if getattr(where, field)]
         parts += ["simulated" if where.simulated else "not simulated"] if where.simulated is not None else []
-        return " · ".join((*parts, _ORDER_WORDS[self.order]))
+        return " · ".join((*parts, ORDER_WORDS[self.order]))
 
 
 def parse(query: str) -> Line:
@@ -102,17 +94,13 @@ def parse(query: str) -> Line:
     return Line(where=where, order=order, seed=seed)
 
 
-def state_words(state: PairState) -> str:
-    """A state as people read it."""
-    return _STATE_WORDS.get(state, str(state))
-
-
 def place(workspace: Workspace, record: PairRecord, line: Line, curator: str) -> Json:
     """Where a pair stands in the queue, how far that is worked off, and how its curator gets on."""
-    found = workspace.place(record.summary, line.where, **line.within)
+    sight = Sight.of(workspace, curator)
+    found = sight.place(record.summary, line.where, **line.within)
     every = replace(line.where, states=None)
-    whole = workspace.count(every)
-    decided = workspace.count(replace(every, states=DECIDED))
+    whole = sight.count(every)
+    decided = sight.count(replace(every, states=DECIDED))
     pace = workspace.pace(curator)
     return {
         "query": line.query, "words": line.words, "place": found.before + 1 if found.inside else None,
@@ -123,11 +111,10 @@ def place(workspace: Workspace, record: PairRecord, line: Line, curator: str) ->
 
 def lines(workspace: Workspace, line: Line, curator: str, *, start: int, limit: int) -> Json:
     """So many lines of the queue from one on, with who holds them."""
-    limit = min(limit, MOST_LINES)
-    found = workspace.pairs(line.where, limit=limit, skip=start, **line.within)
+    sight, limit = Sight.of(workspace, curator), min(limit, MOST_LINES)
+    found = sight.pairs(line.where, limit=limit, skip=start, **line.within)
     others = {claim.pair: claim.curator for claim in workspace.claims.held() if claim.curator != curator}
-    blind = workspace.reviews.taken_by(curator)
-    return {"start": start, "lines": [_line(each, others.get(each.id, ""), each.id in blind) for each in found]}
+    return {"start": start, "lines": [_line(each, others.get(each.id, ""), each.id in sight.blind) for each in found]}
 
 
 def _line(pair: PairSummary, held: str, blind: bool) -> Json:
@@ -135,7 +122,7 @@ def _line(pair: PairSummary, held: str, blind: bool) -> Json:
     fitted = pair.gap_m is not None and not blind
     return {
         "id": pair.id, "image": pair.image, "interaction": pair.interaction or "not named", "held": held,
-        "state": "review" if blind else str(pair.state), "words": "second review" if blind else state_words(pair.state),
+        "state": "review" if blind else str(pair.state), "words": "second review" if blind else STATE_WORDS[pair.state],
         "confidence": round(1 - pair.uncertainty, 2), "error": round(pair.fit_error, 1) if fitted else None,
         "gap": round(100 * pair.gap_m, 1) if fitted and pair.gap_m is not None else None,
         "disagrees": pair.disagrees and not blind, "simulated": pair.simulated,
@@ -145,10 +132,10 @@ def _line(pair: PairSummary, held: str, blind: bool) -> Json:
 
 def counts(workspace: Workspace, line: Line, curator: str) -> Json:
     """The queue's length, what each choice of a filter would leave, saved views, what waits for the curator."""
-    where = line.where
+    where, sight = line.where, Sight.of(workspace, curator)
 
     def choices(facet: str, **free: None) -> Mapping[str, int]:
-        return workspace.facets(replace(where, **free))[facet]
+        return sight.facets(replace(where, **free))[facet]
 
     states = choices("state", states=None)
     either = {
@@ -157,13 +144,13 @@ def counts(workspace: Workspace, line: Line, curator: str) -> Json:
     }
     return {
         "query": line.query, "words": line.words, "order": str(line.order), "seed": line.seed,
-        "total": workspace.count(where), "all": workspace.count(EVERY_PAIR),
-        "orders": [[str(order), words] for order, words in _ORDER_WORDS.items()],
-        "states": [[str(state), state_words(state), states.get(state, 0)] for state in PairState],
+        "total": sight.count(where), "all": sight.count(),
+        "orders": [[str(order), words] for order, words in ORDER_WORDS.items()],
+        "states": [[str(state), STATE_WORDS[state], states.get(state, 0)] for state in PairState],
         "sources": sorted(choices("source", source=None).items()),
         "interactions": _most(choices("interaction", interactions=None)),
         "curators": _most(choices("curator", curator=None)),
-        **{name: workspace.count(asked) for name, asked in either.items()},
+        **{name: sight.count(asked) for name, asked in either.items()},
         "views": [
             {"name": view.name, "owner": view.owner, "mine": view.owner == curator,
              "query": Line(where=view.where, order=view.order, seed=view.seed).query}
@@ -171,7 +158,7 @@ def counts(workspace: Workspace, line: Line, curator: str) -> Json:
         ],
         "skipped": workspace.claims.skipped(curator),
         "reviews": workspace.reviews.open_for(curator),
-        "share": workspace.settings.review_share, "unsettled": workspace.count(PairFilter(disagrees=True)),
+        "share": workspace.settings.review_share, "unsettled": sight.count(PairFilter(disagrees=True)),
     }  # fmt: skip
 
 

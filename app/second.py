@@ -56,8 +56,8 @@ def change(workspace: Workspace, blind: Blind, edit: Edit | None, curator: str) 
     workspace.drafts.save(pair, curator, revision=blind.record.sheet.revision, note=note, edits=edits)
 
 
-def check_sight(workspace: Workspace, meshes: Meshes, curator: str) -> None:
-    """Make sure that meshes give nothing away of a pair that somebody is to judge blindly.
+def check_sight(workspace: Workspace, meshes: Meshes, curator: str | None) -> None:
+    """Make sure that meshes give nothing away of a pair that somebody (None: who may be anybody) is to judge blindly.
 
     Raises:
         ValueError: they are the work of others on it.

@@ -27,6 +27,7 @@ from app.runner import Runner
 from app.screen import Json
 from app.second import check_sight
 from app.supervisor import Supervisor
+from app.who import name_given
 from apu.errors import ApuError, InputError
 from apu.files import asset
 from review_db import Workspace
@@ -101,18 +102,15 @@ def create_app(
     app.mount(f"/{ASSETS}", StaticFiles(directory=asset("app")))
     app.mount(f"/{VENDOR}", StaticFiles(directory=asset("vendor")))
 
+    site = Site(workspace=workspace, pictures=pictures, scratch=Path(scratch.name), curator=name, login=login)
+
     def who(request: Request) -> Visitor:
-        return desk.visitor(request.query_params.get("as", ""), account_of(request))
+        return desk.visitor(name_given(request), account_of(request))
 
-    def check(request: Request, meshes: Meshes) -> None:
-        """Without accounts pictures are asked for without a name, and nothing is held back from nobody."""
-        account = account_of(request)
-        check_sight(workspace, meshes, account.name if account else request.query_params.get("as", ""))
-
-    add_pictures(app, pictures, check)
+    add_pictures(app, pictures, lambda request, meshes: check_sight(workspace, meshes, site.who(request)))
     _add_progress(app, desk, who)
     add_desk(app, desk, workspace)
-    add_pages(app, Site(workspace=workspace, pictures=pictures, scratch=Path(scratch.name), curator=name, login=login))
+    add_pages(app, site)
     add_errors(app)
     page = build_page(f"{workspace.path.name} – review")
     return gr.mount_gradio_app(

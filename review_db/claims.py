@@ -1,7 +1,7 @@
 """Who works on which pair: claims that run out by themselves, and pairs put aside for later."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from review_db import queue
 from review_db.columns import Queue
@@ -49,15 +49,17 @@ class Claims:
         order: Order = Order.UNCERTAIN,
         seed: int = 0,
         after: PairSummary | None = None,
+        without: Collection[int] = (),
         lease_s: float = LEASE_S,
     ) -> PairSummary | None:
         """Claim the first pair of the queue that nobody else holds and the curator has not put aside; None: no such.
 
-        A pair is given to one curator only, however many ask at once; one they hold themselves comes again.
+        A pair is given to one curator only, however many ask at once; one they hold themselves comes again. `without`
+        leaves some out.
         """
         while True:
             with self._database.read() as connection:
-                away = [*_held_by_others(connection, curator), *_skipped(connection, curator)]
+                away = [*without, *_held_by_others(connection, curator), *_skipped(connection, curator)]
                 pairs = self._queue.ids(
                     connection, where, order, seed=seed, after=after, limit=_AT_ONCE, without=set(away)
                 )

@@ -105,33 +105,42 @@ class Queue:
                 mask[rest] &= keys[rest] != here
             return ids[_first(mask, keys, limit, backwards=backwards)].tolist()
 
-    def count(self, connection: sqlite3.Connection, where: PairFilter) -> int:
-        """How many pairs the queue has."""
+    def count(self, connection: sqlite3.Connection, where: PairFilter, *, without: Collection[int] = ()) -> int:
+        """How many pairs the queue has; `without` leaves some out, here and below."""
         with self._lock:
             self._follow(connection)
-            return int(np.count_nonzero(self._matching(connection, where)))
+            return int(np.count_nonzero(self._matching_but(connection, where, without)))
 
     def place(
-        self, connection: sqlite3.Connection, pair: PairSummary, where: PairFilter, order: Order, *, seed: int = 0
+        self,
+        connection: sqlite3.Connection,
+        pair: PairSummary,
+        where: PairFilter,
+        order: Order,
+        *,
+        seed: int = 0,
+        without: Collection[int] = (),
     ) -> Place:
         """Where a pair stands in the queue, and how long that is."""
         with self._lock:
             self._follow(connection)
-            mask = self._matching(connection, where)
+            mask = self._matching_but(connection, where, without)
             keys, here = self._keys(connection, where, order, seed, pair)
             ties = slice(None, np.searchsorted(self._columns["id"], pair.id))
             before = np.count_nonzero(mask & (keys < here)) + np.count_nonzero(mask[ties] & (keys[ties] == here))
             inside = bool(mask[self._places((pair.id,))].any())
             return Place(before=int(before), total=int(np.count_nonzero(mask)), inside=inside)
 
-    def facets(self, connection: sqlite3.Connection, where: PairFilter) -> dict[str, dict[str, int]]:
+    def facets(
+        self, connection: sqlite3.Connection, where: PairFilter, *, without: Collection[int] = ()
+    ) -> dict[str, dict[str, int]]:
         """How many pairs of the queue are in each state, of each source, of each interaction, decided by each curator.
 
         What none of them has is left out.
         """
         with self._lock:
             self._follow(connection)
-            index = np.flatnonzero(self._matching(connection, where))
+            index = np.flatnonzero(self._matching_but(connection, where, without))
             names: dict[str, Sequence[str]] = {"state": _STATES, "source": [], "interaction": []}
             names |= {name: texts.texts for name, texts in self._texts.items() if name in names}
             names["curator"] = _curators(connection)
@@ -274,6 +283,11 @@ class Queue:
             low, high = where.reprojection
             limits = (None if high is None else -high, None if low is None else -low)
             mask &= _within(columns["fit"], limits) & columns["fitted"]
+        return mask
+
+    def _matching_but(self, connection: sqlite3.Connection, where: PairFilter, without: Collection[int]) -> Mask:
+        mask = self._matching(connection, where)
+        mask[self._places(without)] = False
         return mask
 
     def _given(self, connection: sqlite3.Connection, where: PairFilter) -> Mask:

@@ -99,12 +99,13 @@ class Reviews:
         with self._database.read() as connection:
             return connection.execute(_WAITING, {"curator": curator, "time": now()}).fetchone()[0]
 
-    def taken_by(self, curator: str) -> dict[int, int]:
-        """The reviews that a curator has taken and not given yet: pair -> review."""
+    def taken_by(self, curator: str | None) -> dict[int, int]:
+        """The reviews that a curator (None: anybody) has taken and not given yet: pair -> review."""
         with self._database.read() as connection:
             rows = connection.execute(
                 "SELECT r.pair_id, r.id FROM reviews r JOIN curators u ON u.id = r.curator_id "
-                "WHERE r.verdict IS NULL AND u.name = ? AND coalesce(r.expires_at > ?, true) ORDER BY r.id",
+                "WHERE r.verdict IS NULL AND coalesce(u.name = ?, true) AND coalesce(r.expires_at > ?, true) "
+                "ORDER BY r.id",
                 (curator, now()),
             )
             return dict(map(tuple, rows))
@@ -144,8 +145,10 @@ class Reviews:
             record = details.pair_record(connection, self._files, pair)
             return _blind(record, _untouched(connection, pair, record.history))
 
-    def seen_by(self, curator: str, pair: int) -> PairRecord:
+    def seen_by(self, curator: str | None, pair: int) -> PairRecord:
         """The pair as a curator may see it: as `look` gives it while a review of it is theirs to give, else all of it.
+
+        None: somebody who does not say who they are, and may be any of those who review.
 
         Raises:
             ValueError: there is no such pair.

@@ -1,7 +1,7 @@
 """The workspace: one folder with `review.db`, images and artefacts, and every operation on it."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -208,16 +208,19 @@ class Workspace:
         backwards: bool = False,
         skip: int = 0,
         limit: int | None = None,
+        without: Collection[int] = (),
     ) -> tuple[PairSummary, ...]:
         """The queue from its beginning or after a pair, at most `limit` lines; `backwards` from its end or before.
 
         The first `skip` lines of that are left out, for lists that are looked through page by page.
         `after` is the summary as read when the pair was opened, so that work on it does not move the place. `seed` is
-        that of `Order.RANDOM`.
+        that of `Order.RANDOM`. `without`: pairs that are left out, here and below.
         """
         with self._looking() as connection:
             most = None if limit is None else skip + limit
-            ids = self.queue.ids(connection, where, order, seed=seed, after=after, backwards=backwards, limit=most)
+            ids = self.queue.ids(
+                connection, where, order, seed=seed, after=after, backwards=backwards, limit=most, without=without
+            )
             return tuple(queue.summaries(connection, ids[skip:]))
 
     def next_pair(
@@ -228,27 +231,34 @@ class Workspace:
         order: Order = Order.ID,
         seed: int = 0,
         backwards: bool = False,
+        without: Collection[int] = (),
     ) -> PairSummary | None:
         """The neighbour of a pair in the queue (None: its first, backwards its last); None at the end."""
-        lines = self.pairs(where, order=order, seed=seed, after=after, backwards=backwards, limit=1)
+        lines = self.pairs(where, order=order, seed=seed, after=after, backwards=backwards, limit=1, without=without)
         return lines[0] if lines else None
 
     def place(
-        self, pair: PairSummary, where: PairFilter = EVERY_PAIR, *, order: Order = Order.ID, seed: int = 0
+        self,
+        pair: PairSummary,
+        where: PairFilter = EVERY_PAIR,
+        *,
+        order: Order = Order.ID,
+        seed: int = 0,
+        without: Collection[int] = (),
     ) -> Place:
         """Where a pair stands in the queue, whether it belongs to it or not, and how long the queue is."""
         with self._looking() as connection:
-            return self.queue.place(connection, pair, where, order, seed=seed)
+            return self.queue.place(connection, pair, where, order, seed=seed, without=without)
 
-    def count(self, where: PairFilter = EVERY_PAIR) -> int:
+    def count(self, where: PairFilter = EVERY_PAIR, *, without: Collection[int] = ()) -> int:
         """How many pairs the queue has."""
         with self._looking() as connection:
-            return self.queue.count(connection, where)
+            return self.queue.count(connection, where, without=without)
 
-    def facets(self, where: PairFilter = EVERY_PAIR) -> dict[str, dict[str, int]]:
+    def facets(self, where: PairFilter = EVERY_PAIR, *, without: Collection[int] = ()) -> dict[str, dict[str, int]]:
         """How many pairs of the queue there are by `state`, `source`, `interaction` and deciding `curator`."""
         with self._looking() as connection:
-            return self.queue.facets(connection, where)
+            return self.queue.facets(connection, where, without=without)
 
     def pair(self, pair: int) -> PairRecord:
         """Everything about one pair, from one snapshot.

@@ -13,24 +13,46 @@ from app.bands import GAP_CM, REPROJECTION, Limit
 from app.filters import address_of, filter_of, order_of
 from app.pages.shell import Json, Sent, Site
 from app.pages.thumbs import thumbnail
+from app.queueing import Line
 from app.responses import Id, pictured
 from apu.types import Decision, Verdict
 from review_db import PairFilter, PairSummary, ViewRecord, bulk
+from review_db.database import now
 
 PAGE = 60
 """Pairs of a page: two screens of small pictures."""
 
 MOST = 2000
-"""So many pairs at most are decided on in one action: nobody has looked at more."""
+"""So many chosen pairs at most are sent at once."""
+
+BATCH = 250
+"""So many of all that match are decided on in one request, which takes a part of a second: others save in between."""
 
 
-class Bulk(Sent):
-    """An action on many pairs, each at the revision that the page has shown."""
+class Verdicts(Sent):
+    """A decision on many pairs."""
 
-    pairs: dict[str, int] = Field(max_length=MOST)
     verdict: Literal["accept", "reject", "flag"]
     reason: str = Field(default="", max_length=200)
     note: str = Field(default="", max_length=2000)
+
+
+class Bulk(Verdicts):
+    """On chosen ones, each at the revision that the page has shown."""
+
+    pairs: dict[str, int] = Field(max_length=MOST)
+
+
+class BulkMatching(Verdicts):
+    """On the next of all pairs that pass an address's filter, as they were when the page was shown.
+
+    Attributes:
+        at: the time that the page's answer named. after: the last pair of the batch before.
+    """
+
+    address: str = Field(max_length=2000)
+    at: str = Field(max_length=40)
+    after: int = Field(default=0, ge=0, lt=2**53)
 
 
 class Undo(Sent):
@@ -52,21 +74,21 @@ def add_library(app: FastAPI, site: Site) -> None:
 
     @app.get("/library/pairs")
     def pairs(request: Request) -> Json:
-        visitor, query = site.visitor(request), request.query_params
-        blind = workspace.reviews.taken_by(site.who(request))
+        visitor, query, sight, at = site.visitor(request), request.query_params, site.sight(request), now()
         where, (order, seed) = _visible(filter_of(query), visitor.sees_names), order_of(query)
-        total = workspace.count(where)
+        total = sight.count(where)
         pages = max(1, ceil(total / PAGE))
         page = min(max(_page(query.get("page", "1")), 1), pages)
-        lines = workspace.pairs(where, order=order, seed=seed, skip=(page - 1) * PAGE, limit=PAGE)
+        lines = sight.pairs(where, order=order, seed=seed, skip=(page - 1) * PAGE, limit=PAGE)
         return {
-            "total": total, "page": page, "pages": pages, "all": workspace.count(),
+            "total": total, "page": page, "pages": pages, "all": sight.count(), "at": at,
+            "open": workspace.count(where, without=sight.blind),
+            "queue": Line(where=where, order=order, seed=seed).query,
             "pairs": [
-                _tile(workspace.reviews.look(blind[line.id]).summary, names=True, blind=True)
-                if line.id in blind
+                _tile(workspace.reviews.look(sight.blind[line.id]).summary, names=True, blind=True)
+                if line.id in sight.blind
                 else _tile(line, names=visitor.sees_names)
                 for line in lines
-                if not (line.id in blind and _tells(where))
             ],
             "views": [_view(view) for view in workspace.views.list()] if visitor.sees_names else [],
             "reasons": list(site.workspace.settings.reasons),
@@ -75,7 +97,7 @@ def add_library(app: FastAPI, site: Site) -> None:
     @app.get("/library/facets")
     def facets(request: Request) -> Json:
         where = _visible(filter_of(request.query_params), site.visitor(request).sees_names)
-        counts = workspace.facets(where)
+        counts = site.sight(request).facets(where)
         common = sorted(counts["interaction"].items(), key=lambda item: (-item[1], item[0]))
         return {"state": counts["state"], "source": counts["source"], "interaction": dict(common[:200])}
 
@@ -91,10 +113,14 @@ def add_library(app: FastAPI, site: Site) -> None:
     @app.post("/library/decide")
     def decide(request: Request, sent: Bulk) -> Json:
         curator = site.writer(request, sent)
-        decision = Decision(
-            verdict=Verdict(sent.verdict), curator=curator, reason=sent.reason.strip(), note=sent.note.strip()
-        )
-        return _outcome(bulk.decide(workspace, _numbers(sent.pairs), decision))
+        return _outcome(bulk.decide(workspace, _numbers(sent.pairs), _decision(sent, curator)))
+
+    @app.post("/library/decide-matching")
+    def decide_matching(request: Request, sent: BulkMatching) -> Json:
+        curator = site.writer(request, sent)
+        where = _visible(filter_of(QueryParams(sent.address)), site.visitor(request).sees_names)
+        decision = _decision(sent, curator)
+        return _outcome(bulk.decide_matching(workspace, where, decision, at=sent.at, after=sent.after, limit=BATCH))
 
     @app.post("/library/undo")
     def undo(request: Request, sent: Undo) -> Json:
@@ -112,12 +138,6 @@ def add_library(app: FastAPI, site: Site) -> None:
 def _visible(where: PairFilter, names: bool) -> PairFilter:
     """A filter without the curator where nobody is to learn who they are."""
     return where if names else replace(where, curator=None)
-
-
-def _tells(where: PairFilter) -> bool:
-    """Whether it says something about how a pair was judged that it passes a filter."""
-    asked = (where.states, where.disagrees, where.curator, where.gap_m, where.reprojection)
-    return any(each is not None for each in asked)
 
 
 def _tile(line: PairSummary, *, names: bool, blind: bool = False) -> Json:
@@ -151,5 +171,13 @@ def _numbers(pairs: dict[str, int]) -> dict[int, int]:
     return {int(pair): revision for pair, revision in pairs.items()}
 
 
+def _decision(sent: Verdicts, curator: str) -> Decision:
+    return Decision(verdict=Verdict(sent.verdict), curator=curator, reason=sent.reason.strip(), note=sent.note.strip())
+
+
 def _outcome(outcome: bulk.Outcome) -> Json:
-    return {"done": {str(pair): revision for pair, revision in outcome.done.items()}, "refused": outcome.refused}
+    return {
+        "done": {str(pair): revision for pair, revision in outcome.done.items()},
+        "refused": outcome.refused,
+        "last": outcome.last,
+    }

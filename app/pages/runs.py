@@ -10,6 +10,7 @@ from starlette.datastructures import QueryParams
 from app.askers import OPENAI, available
 from app.filters import filter_of
 from app.pages.shell import Json, Sent, Site
+from app.sight import Sight
 from apu.ask import load_prompt
 from apu.errors import InputError
 from review_db import PairFilter
@@ -56,8 +57,7 @@ def add_runs(app: FastAPI, site: Site) -> None:
 
     @app.get("/runs/selection")
     def selection(request: Request, kind: Kind, again: bool = False, model: str = "") -> Json:
-        site.visitor(request)
-        number = len(_chosen(site, kind, filter_of(request.query_params), again=again))
+        number = len(_chosen(site, site.sight(request), kind, filter_of(request.query_params), again=again))
         return {"total": number, "estimate": _estimate(runs, model, number) if kind == "ask" and model else None}
 
     @app.post("/runs/start")
@@ -69,7 +69,8 @@ def add_runs(app: FastAPI, site: Site) -> None:
             _check(site, request, sent)
         pairs = sent.pairs
         if pairs is None:
-            pairs = _chosen(site, sent.kind, filter_of(QueryParams(sent.address)), again=sent.again)
+            where = filter_of(QueryParams(sent.address))
+            pairs = _chosen(site, site.sight(request), sent.kind, where, again=sent.again)
         if sent.kind == "propose":
             run = runs.start("propose", curator=curator, images=[image.id for image in workspace.images()])
         else:
@@ -99,14 +100,13 @@ def _check(site: Site, request: Request, sent: Start) -> None:
         raise InputError("a model must be named, as its server calls it")
 
 
-def _chosen(site: Site, kind: str, where: PairFilter, *, again: bool) -> Sequence[int]:
+def _chosen(site: Site, sight: Sight, kind: str, where: PairFilter, *, again: bool) -> Sequence[int]:
     """The pairs of a filter for a step; without `again` those that it was not done for yet. For propose the images."""
-    workspace = site.workspace
     if kind == "propose":
-        return [image.id for image in workspace.images()]
+        return [image.id for image in site.workspace.images()]
     asking = kind == "ask"
     return [
-        line.id for line in workspace.pairs(where)
+        line.id for line in sight.pairs(where)
         if again or (line.asker == "" if asking else line.state in ("asked",))
     ]  # fmt: skip
 

@@ -15,8 +15,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.filters import ORDER_WORDS, STATE_WORDS
 from app.page import ASSETS
 from app.pictures import Pictures
+from app.sight import Sight
+from app.who import name_given
 from apu.errors import InputError
 from review_db import Workspace
 from review_db.accounts import Account, Role
@@ -94,9 +97,16 @@ class Site:
             may_set_up=account.role is Role.ADMIN, sees_names=True,
         )  # fmt: skip
 
-    def who(self, request: Request) -> str:
-        """The name of who asks: the account's, else what the page gives; empty on a read-only site."""
-        return "" if self.read_only else self.visitor(request).name or request.query_params.get("as", "")
+    def who(self, request: Request) -> str | None:
+        """The name of who asks: the account's, else what the page gives; empty on a read-only site.
+
+        None: they do not say, so that they may be anybody.
+        """
+        return "" if self.read_only else self.visitor(request).name or name_given(request) or None
+
+    def sight(self, request: Request) -> Sight:
+        """The pairs as who asks may see them."""
+        return Sight.of(self.workspace, self.who(request))
 
     def writer(self, request: Request, sent: "Sent") -> str:
         """The name under which a change is stored.
@@ -138,6 +148,7 @@ def _document(site: Site, visitor: Visitor, name: str, title: str) -> str:
         "page": name, "workspace": site.workspace.path.name, "curator": visitor.name or site.curator,
         "role": visitor.role, "mayWrite": visitor.may_write, "maySetUp": visitor.may_set_up,
         "readOnly": site.read_only, "seesNames": visitor.sees_names,
+        "words": {"states": dict(STATE_WORDS), "orders": dict(ORDER_WORDS)},
     }  # fmt: skip
     if site.read_only:
         context["curator"] = ""

@@ -4,6 +4,7 @@ import {button, h, hint, replace} from "./dom.js";
 import {nav} from "./nav.js";
 import {change, curator, look, pair} from "./state.js";
 import {theme as themes} from "./theme.js";
+import {give, tell} from "./who.js";
 
 const NAME = "Your name, stored with every decision";
 
@@ -16,9 +17,10 @@ export function mount(root) {
     maxlength: 60, spellcheck: "false", autocomplete: "off",
     onchange: (event) => {
       const text = event.target.value.trim();
-      if (text) localStorage.setItem("apu.curator", text);
-      else localStorage.removeItem("apu.curator");
-      look({pair: pair()?.id}); // their drafts and their pace
+      give(text);
+      tell(text);
+      if (!text) location.reload(); // the server says who it takes for them
+      else look({pair: pair()?.id}); // their drafts and their pace
     },
   });
   const leave = h("form", {method: "post", action: "logout", hidden: true},

@@ -61,6 +61,7 @@ export const GROUPS = {
       "library-find": ["/", "search"],
       "library-choose": ["x", "choose the pair, or no longer"],
       "library-range": ["shift+x", "choose all from the last one to here"],
+      "library-page": ["shift+a", "choose this page; again: all that match"],
       "library-none": ["Escape", "choose none"],
       "library-left": ["ArrowLeft", "the pair at the left"],
       "library-right": ["ArrowRight", "the pair at the right"],

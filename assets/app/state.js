@@ -1,6 +1,7 @@
 // What the page knows: the server's last screen, what the curator looks at, and the one way to change either.
 
 import {foreseen} from "./foresee.js";
+import {given, tell} from "./who.js";
 
 const PATIENCE_MS = 15000;
 const OWN = new Set(["pair", "review", "tour"]); // names in the address that are no part of the queue
@@ -45,7 +46,7 @@ export function change(values) {
 }
 
 /** Who works here: the account where there is one, else the name given on this page. */
-export const curator = () => (!state.screen?.role && localStorage.getItem("apu.curator")) || state.screen?.curator || "";
+export const curator = () => (!state.screen?.role && given()) || state.screen?.curator || "";
 
 export const pair = () => state.screen?.pair ?? null;
 
@@ -61,8 +62,7 @@ export const queue = () => {
 /** Show the first screen; called once. */
 export async function connect() {
   const first = await window.apuFirst.then((answer) => answer.json(), () => null);
-  const named = localStorage.getItem("apu.curator");
-  if (first && !(named && !first.role && named !== first.curator)) return show(first);
+  if (first && !(given() && !first.role && given() !== first.curator)) return show(first);
   look({pair: first?.pair?.id ?? undefined, review: first?.review?.id}); // as seen by who gave a name on this page
 }
 
@@ -107,6 +107,7 @@ const doubtful = (contacts) => (contacts.find((line) => line.suggestion) ?? cont
 export function show(screen, {visit = true} = {}) {
   if (visit) visits += 1;
   told = screen;
+  if (!screen.role) tell(given() || screen.curator); // before any picture is asked for
   if (screen.pair && !screen.review) revisions.set(screen.pair.id, screen.pair.revision);
   const moved = screen.pair?.id !== state.screen?.pair?.id;
   const next = foreseen(screen, [sent, ...waiting]);

@@ -74,6 +74,66 @@ def test_no_filter_finds_out_how_it_was_judged(client: TestClient, where: str) -
     assert 1 in [pair["id"] for pair in get(client, "/library/pairs").json()["pairs"]]
 
 
+TELLING = ["state=accepted", "state=asked", "state=fitted", "curator=ana", "gap=..3", "error=..99", "disagrees=0",
+           "disagrees=1", "state=accepted&q=pair+0", "state=asked&state=accepted", "state=all&curator=ana"]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", TELLING)
+@pytest.mark.parametrize("page", ["/library/pairs", "/queue/counts"])
+def test_no_count_has_the_pair_where_that_would_tell(client: TestClient, page: str, where: str) -> None:
+    if page == "/library/pairs" and "state=all" in where:
+        where = "curator=ana"  # the library's own way of saying the same
+    told, others = get(client, f"{page}?{where}").json(), get(client, f"{page}?{where}", "eve").json()
+    listed = get(client, f"/queue/lines?{where}").json()["lines"]
+    assert 1 not in [line["id"] for line in listed]
+    if page == "/queue/counts":
+        assert told["total"] == len(listed)
+        assert dict(told["curators"]) == {}
+        assert {state: count for state, _, count in told["states"] if count} in ({"asked": 1}, {})
+        assert (told["disagrees"], told["unsettled"]) == (0, 0)
+    assert told["total"] <= others["total"]
+    assert told["all"] == 2
+
+
+def test_the_same_counts_tell_others_everything(client: TestClient) -> None:
+    counts = get(client, "/queue/counts?state=all", "eve").json()
+    assert {state: count for state, _, count in counts["states"] if count} == {"asked": 1, "accepted": 1}
+    assert dict(counts["curators"]) == {"ana": 1}
+
+
+def test_no_facet_place_or_progress_tells(client: TestClient) -> None:
+    for where in ("", "q=pair+0", "state=accepted"):
+        facets = get(client, f"/library/facets?{where}").json()
+        assert facets["state"].get("accepted", 0) == 0
+    assert get(client, "/library/facets").json()["interaction"] == {"standing side by side": 2}
+    assert get(client, "/screen?pair=2&state=all&q=pair+0").json()["queue"]["decided"] == 0
+    assert get(client, "/screen?pair=2&state=all&q=pair+0", "eve").json()["queue"]["decided"] == 1
+
+
+def test_the_order_of_the_worst_fit_leaves_the_pair_out(client: TestClient) -> None:
+    for place, name in (("/library/pairs?", "pairs"), ("/queue/lines?state=all&", "lines")):
+        assert [line["id"] for line in get(client, f"{place}order=worst_fit").json()[name]] == [2]
+        assert [line["id"] for line in get(client, f"{place}order=id").json()[name]] == [1, 2]
+
+
+def test_a_queue_of_decided_pairs_does_not_lead_to_it(client: TestClient) -> None:
+    act = {"name": "next", "pair": 2, "revision": 1, "queue": "state=accepted&order=id"}
+    for name in ("next", "ahead", "previous"):
+        shown = client.post("/act", json=act | {"name": name}).json()["pair"]
+        assert shown is None or shown["id"] != 1
+
+
+def test_who_does_not_say_who_they_are_sees_no_more_than_a_reviewer(path: Path) -> None:
+    with TestClient(make_app(path, worker=False), headers=HOST) as client:
+        for address in ("mesh/1/fit/1/front", "mesh/1/start/1/overlay", "solid/1/fit/1", "solid/1/fit/1/heat"):
+            assert client.get(f"/{address}").status_code == 404, address
+        assert UNTOLD not in client.get("/pair/data?id=1").text
+        for name, status in (("tester", 404), ("eve", 200), ("%C3%A9ve", 200)):
+            client.cookies.set("apu_curator_7860", name)
+            assert client.get("/mesh/1/fit/1/front").status_code == status, name
+            assert (UNTOLD in client.get("/pair/data?id=1").text) == (status == 200)
+
+
 def test_pictures_of_others_work_are_refused_and_a_first_guess_shows_its_own_contacts(client: TestClient) -> None:
     for address in (
         "mesh/1/fit/1/front", "mesh/1/start/1/overlay", "solid/1/fit/1", "solid/1/fit/1/heat", "turn/1/fit/1/0",
@@ -128,7 +188,10 @@ def test_library_and_pair_page_say_that_the_review_comes_first(
     page.locator("[data-id='1'] .picture").click()
     expect(page.locator(".sentence.apart")).to_contain_text("shown once your review is given")
     assert UNTOLD not in page.content()
+    hidden = page.request.get(f"{url}/mesh/1/fit/1/front")
+    assert hidden.status == 404
     page.get_by_label("Your name").fill("eve")
     page.get_by_label("Your name").press("Tab")
     page.reload()
     expect(page.locator(".page-head .state")).to_have_text("accepted")
+    assert page.request.get(f"{url}/mesh/1/fit/1/front").status == 200

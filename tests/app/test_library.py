@@ -1,5 +1,7 @@
 """The library: finding pairs by an address, small pictures, and one action on many pairs that can be taken back."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from starlette.datastructures import QueryParams
 from starlette.testclient import TestClient
 
 from app.filters import address_of, filter_of, order_of
+from app.queueing import parse
+from apu.files import asset
 from apu.types import Decision, Verdict
-from review_db import Order, PairFilter, PairState, Workspace, bulk
+from review_db import Flip, Order, PairFilter, PairState, Workspace, bulk
 
 from .conftest import make_app, result
 
@@ -139,6 +143,75 @@ def test_what_cannot_be_decided_is_left_out_with_its_reason(make_workspace: Call
         assert "ada" in bulk.undo(workspace, outcome.done, "ben").refused[1]  # only its author takes it back
 
 
+def test_pairs_of_others_and_pairs_to_be_judged_apart_are_left_out(make_workspace: Callable[..., Path]) -> None:
+    with Workspace.open(make_workspace(5, meshes=False)) as workspace:
+        workspace.decide(2, Decision(verdict=Verdict.FLAG, curator="ben"), revision=1)
+        workspace.reviews.assign(2, "ada")
+        workspace.decide(3, Decision(verdict=Verdict.FLAG, curator="ben"), revision=1)
+        workspace.reviews.judge(workspace.reviews.assign(3, "eve"), Decision(verdict=Verdict.REJECT, curator="eve"))
+        workspace.claims.take(4, "ben")
+        workspace.claims.take(5, "ada")
+        workspace.drafts.save(5, "ada", revision=1, note="half a note")
+        revisions = {line.id: line.revision for line in workspace.pairs()}
+        outcome = bulk.decide(workspace, revisions, Decision(verdict=Verdict.REJECT, curator="ada"))
+        assert set(outcome.done) == {1, 5}
+        assert "second review" in outcome.refused[2]
+        assert "disagree" in outcome.refused[3]
+        assert "worked on by ben" in outcome.refused[4]
+        assert workspace.drafts.get(5, "ada") is None
+        assert [claim.pair for claim in workspace.claims.held()] == [4]
+
+
+def test_bulk_decisions_are_judged_a_second_time_like_others(make_workspace: Callable[..., Path]) -> None:
+    with Workspace.open(make_workspace(3, meshes=False)) as workspace:
+        workspace.settings.set_review_share(1.0)
+        bulk.decide(workspace, {1: 1, 2: 1}, Decision(verdict=Verdict.FLAG, curator="ada"))
+        assert workspace.reviews.open_for("ben") == 2
+
+
+def test_all_that_match_are_decided_batch_after_batch_as_they_were_when_seen(
+    make_workspace: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.pages.library.BATCH", 2)
+    path = make_workspace(7, silent=1, meshes=False)
+    with Workspace.open(path) as workspace, TestClient(make_app(path, worker=False), headers=HOST) as client:
+        workspace.reviews.assign(6, "ada")
+        page = client.get("/library/pairs?state=asked&order=worst_fit&as=ada").json()
+        assert (page["total"], page["open"]) == (5, 5)
+        workspace.edit_contacts(3, Flip(contact=1), curator="ben", revision=1)
+        sent = {"curator": "ada", "address": "state=asked", "at": page["at"], "verdict": "reject", "reason": "other"}
+        answers, after = [], 0
+        while after is not None:
+            answers.append(client.post("/library/decide-matching", json=sent | {"after": after}).json())
+            after = answers[-1]["last"]
+        assert [list(answer["done"]) for answer in answers] == [["1", "2"], ["4"], ["5"]]
+        assert "changed in the meantime" in answers[1]["refused"]["3"]
+        assert {line.id: str(line.state) for line in workspace.pairs()} == {
+            1: "rejected", 2: "rejected", 3: "asked", 4: "rejected", 5: "rejected", 6: "asked", 7: "proposed",
+        }  # fmt: skip
+        assert workspace.pair(1).history[-1].curator == "ada"
+        done = {pair: revision for answer in answers for pair, revision in answer["done"].items()}
+        undone = client.post("/library/undo", json={"curator": "ada", "pairs": done}).json()
+        assert set(undone["done"]) == {"1", "2", "4", "5"}
+        for wrong in ({"at": 5}, {"address": "state=gone"}, {"after": -1}):
+            assert client.post("/library/decide-matching", json=sent | wrong).status_code in (404, 422)
+
+
+def test_the_librarys_list_goes_to_the_queue_with_filter_and_order(client: TestClient) -> None:
+    for address in ("", "q=hug&gap=..3", "state=accepted&order=worst_fit", "state=asked&order=random&seed=7"):
+        asked, line = QueryParams(address), parse(client.get(f"/library/pairs?{address}").json()["queue"])
+        assert (line.where, (line.order, line.seed)) == (filter_of(asked), order_of(asked))
+
+
+def test_states_and_orders_have_the_same_words_on_every_page(client: TestClient) -> None:
+    context = json.loads(re.search(r'id="context">(.*?)</script>', client.get("/library").text)[1])  # type: ignore[index]
+    counts = client.get("/queue/counts").json()
+    assert list(context["words"]["orders"].items()) == [tuple(each) for each in counts["orders"]]
+    assert context["words"]["states"] == {state: words for state, words, _ in counts["states"]}
+    scripts = "".join(path.read_text() for path in asset("app").rglob("*.js"))
+    assert not [words for words in context["words"]["orders"].values() if f'"{words}"' in scripts]
+
+
 def test_a_view_is_kept_under_a_name_and_opens_the_same_list(client: TestClient) -> None:
     sent = {"curator": "ada", "name": "${sad} <b>hugs</b>", "address": "q=hug&state=fitted&gap=..3&order=worst_fit"}
     (view,) = client.post("/library/view", json=sent).json()["views"]
@@ -186,6 +259,53 @@ def test_the_library_in_a_browser(
     expect(page.locator(".state.rejected")).to_have_count(0)
     with Workspace.open(path) as workspace:
         assert [record.decision.reason for record in workspace.decisions()] == ["no contact"] * 3
+
+
+@pytest.mark.browser
+def test_all_that_match_are_chosen_after_the_page_and_confirmed_with_their_number(
+    make_workspace: Callable[..., Path],
+    serve: Callable[..., str],
+    visit: Callable[..., Page],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.pages.library.PAGE", 2)
+    monkeypatch.setattr("app.pages.library.BATCH", 2)
+    path = make_workspace(6, silent=1, meshes=False)
+    page = visit(f"{serve(path, worker=False)}/library?state=asked", width=1440, height=900)
+    bar = page.get_by_role("toolbar", name="Actions on the chosen pairs")
+    page.get_by_label("Choose pair 1", exact=True).check()
+    expect(bar.get_by_role("button", name="Choose all")).to_have_count(0)
+    bar.get_by_role("button", name="Choose this page").click()
+    bar.get_by_role("button", name="Choose all 5 that match this filter").click()
+    expect(bar.locator("strong")).to_have_text("All 5 that match this filter")
+    page.get_by_role("link", name="Next page").click()
+    expect(page.get_by_label("Choose pair 3", exact=True)).to_be_checked()
+    with Workspace.open(path) as workspace:
+        workspace.claims.take(5, "ben")
+        workspace.decide(4, Decision(verdict=Verdict.FLAG, curator="ben"), revision=1)
+    bar.get_by_role("button", name="Reject").click()
+    bar.get_by_role("button", name="no contact").click()
+    expect(bar.locator("strong")).to_have_text("Reject all 5 pairs that match this filter as “no contact”?")
+    with Workspace.open(path) as workspace:
+        assert workspace.count(PairFilter(states=frozenset({PairState.REJECTED}))) == 0
+    bar.get_by_role("button", name="Reject 5 pairs").click()
+    expect(page.locator(".notice")).to_contain_text(
+        "3 pairs rejected; 2 left out: 1 is being worked on by ben, 1 no longer matches the filter."
+    )
+    with Workspace.open(path) as workspace:
+        assert workspace.count(PairFilter(states=frozenset({PairState.REJECTED}))) == 3
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator(".notice")).to_contain_text("3 pairs taken back.")
+        assert workspace.count(PairFilter(states=frozenset({PairState.REJECTED}))) == 0
+    expect(page.locator(".tile-pair")).to_have_count(2)
+    page.keyboard.press("Shift+A")
+    page.keyboard.press("Shift+A")
+    expect(bar.locator("strong")).to_have_text("All 4 that match this filter")
+    page.get_by_role("link", name="Review these").click()
+    page.wait_for_selector(".decide")
+    assert "state=asked" in page.url
+    assert "order=id" in page.url
+    expect(page.locator(".place")).to_contain_text("asked · by number")
 
 
 @pytest.mark.browser

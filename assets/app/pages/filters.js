@@ -1,12 +1,9 @@
 // A filter as a form beside the list; what it says is the page's address, as `app/filters.py` reads it.
 
 import {h} from "../dom.js";
+import {context} from "./shell.js";
 
-export const STATES = {
-  proposed: "proposed", ask_failed: "question failed", asked: "asked", fitted: "fitted",
-  accepted: "accepted", rejected: "rejected", flagged: "flagged",
-};
-const ORDERS = {id: "number", uncertain: "most uncertain first", worst_fit: "worst fit first", stratified: "by interaction in turn", random: "random"};
+const {states: STATES, orders: ORDERS} = context.words;
 
 const field = (label, ...inputs) => h("label", {class: "field"}, h("span", {}, label), ...inputs);
 const pick = (name, choices, value) => h("select", {name}, choices.map(([key, label]) =>

@@ -1,16 +1,22 @@
 // The library: pictures of all pairs, page by page, with filters beside them and actions on those that are chosen.
 
 import {h} from "../dom.js";
-import {STATES, filterForm} from "./filters.js";
+import {filterForm} from "./filters.js";
 import {context, count, get, post, say, seen, tried} from "./shell.js";
 
 const ICON = {accepted: "✓", rejected: "✕", flagged: "⚑"};
+const VERB = {accept: "Accept", reject: "Reject", flag: "Flag", fit: "Fit"};
+const DOING = {accept: "Accepting", reject: "Rejecting", flag: "Flagging"};
 const DONE = {accept: "accepted", reject: "rejected", flag: "flagged"};
+const STATES = context.words.states;
+const BATCH = 250; // chosen pairs in one request: others save in between
 
 let query = new URLSearchParams(location.search);
 let shown = null; // the server's page of pairs
 let chosen = new Map(); // pair -> revision as it was shown
-let asking = null; // the verdict that waits for its reason
+let matching = null; // {address, total, at}: all that pass this filter are chosen, not only those of `chosen`
+let asking = null; // {verdict, reason}: what waits for its reason (null) or, of all that match, for a word
+let working = null; // {words, gone, total, stop} while many are decided on
 let alone = localStorage.getItem("apu.thumbs") === "alone";
 let request = null;
 let last = null; // the tile that was chosen last, for ranges
@@ -50,7 +56,10 @@ function listed() {
   return others;
 }
 
+const filterOf = (address) => [...address].filter(([name]) => !["page", "order", "seed"].includes(name)).join("&");
+
 function go(next) {
+  if (filterOf(next) !== filterOf(query)) matching = asking = null;
   query = next;
   history.pushState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
   fresh();
@@ -77,7 +86,7 @@ function draw() {
     views(),
     h("div", {class: "choice", role: "group", "aria-label": "Pictures"},
       choice("Over the photograph", !alone, () => pictures(false)), choice("Meshes alone", alone, () => pictures(true))),
-    !context.readOnly && shown.total > 0 && h("a", {class: "quiet", href: `./?${reviewAddress()}`, title: "Open the first of these on the review page"}, "Review these"));
+    !context.readOnly && shown.total > 0 && h("a", {class: "quiet", href: `./?${reviewAddress()}`, title: "Work them off on the review page, with this filter and order"}, "Review these"));
   grid.replaceChildren(...shown.pairs.map(tile));
   if (!shown.pairs.length) grid.replaceChildren(h("li", {class: "sentence none"}, shown.all
     ? "No pair passes this filter. Clear it, or ask for less." : "There are no pairs here yet. Bring in photographs with `apu import`, then start “Propose” on the Runs page."));
@@ -86,7 +95,7 @@ function draw() {
   chooseDrawn();
 }
 
-const reviewAddress = () => `pair=${shown.pairs[0]?.id ?? ""}`;
+const reviewAddress = () => [shown.queue, `pair=${shown.pairs[0]?.id ?? ""}`].filter(Boolean).join("&");
 
 const choice = (label, on, act) => h("button", {type: "button", class: "toggle", "aria-pressed": String(on), onclick: act}, label);
 
@@ -155,7 +164,9 @@ function paging() {
 function choose(id, on, through) {
   const ids = shown.pairs.map((pair) => pair.id);
   const span = through && last !== null && ids.includes(last) ? ids.slice(Math.min(ids.indexOf(last), ids.indexOf(id)), Math.max(ids.indexOf(last), ids.indexOf(id)) + 1) : [id];
-  const revisions = new Map(shown.pairs.filter(({blind}) => !blind).map((pair) => [pair.id, pair.revision]));
+  const revisions = new Map(open().map((pair) => [pair.id, pair.revision]));
+  if (matching) chosen = new Map(revisions); // of all that match, those of this page stay
+  matching = null;
   for (const each of span.filter((each) => revisions.has(each))) {
     if (on) chosen.set(each, revisions.get(each));
     else chosen.delete(each);
@@ -164,61 +175,171 @@ function choose(id, on, through) {
   chooseDrawn();
 }
 
+function choosePage() {
+  matching = null;
+  for (const pair of open()) chosen.set(pair.id, pair.revision);
+  chooseDrawn();
+}
+
+/** All that pass the filter, on every page, as the server counted them. */
+function chooseMatching() {
+  const address = new URLSearchParams(query);
+  for (const name of ["page", "order", "seed"]) address.delete(name);
+  matching = {address: address.toString(), total: shown.open, at: shown.at};
+  chooseDrawn();
+}
+
+function chooseNone() {
+  [chosen, matching, asking] = [new Map(), null, null];
+  chooseDrawn();
+}
+
+/** Those of this page that may be chosen. */
+const open = () => shown.pairs.filter(({blind}) => !blind);
+
+const isPageChosen = () => open().length > 0 && open().every(({id}) => chosen.has(id));
+
+/** "which match this filter", or nothing where there is none. */
+const thatMatch = (address) => (address ? " that match this filter" : "");
+
 function chooseDrawn() {
   for (const node of grid.querySelectorAll(".tile-pair")) {
-    const on = chosen.has(Number(node.dataset.id));
-    node.classList.toggle("chosen", on);
     const box = node.querySelector("input");
+    const on = Boolean(box) && (Boolean(matching) || chosen.has(Number(node.dataset.id)));
+    node.classList.toggle("chosen", on);
     if (box) box.checked = on;
   }
-  actions.hidden = !chosen.size;
-  if (!chosen.size) { asking = null; return; }
-  const verdict = (name, label) => h("button", {type: "button", class: `small ${name}`, onclick: () => (name === "accept" ? decide(name, "") : reasons(name))}, label);
-  actions.replaceChildren(
-    h("strong", {}, `${chosen.size.toLocaleString("en")} chosen`),
-    verdict("accept", "✓ Accept"), verdict("reject", "✕ Reject"), verdict("flag", "⚑ Flag"),
-    h("button", {type: "button", class: "small", onclick: fit, title: "Start a run that fits them one after another"}, "Fit"),
-    asking && h("span", {class: "row", role: "group", "aria-label": "Reason"}, h("span", {class: "muted"}, asking === "flag" ? "What needs a look?" : "Why?"),
-      shown.reasons.map((reason) => h("button", {type: "button", class: "small", onclick: () => decide(asking, reason)}, reason))),
+  actions.hidden = !chosen.size && !matching;
+  if (actions.hidden) { asking = null; return; }
+  const had = actions.contains(document.activeElement) ? document.activeElement.dataset.part : null;
+  actions.replaceChildren(...(working ? underWay() : asking ? question() : choices()).flat(Infinity).filter(Boolean));
+  if (had) (actions.querySelector(`[data-part="${had}"]`) ?? actions.querySelector("button"))?.focus();
+}
+
+const act = (part, label, onclick, props = {}) => h("button", {type: "button", "data-part": part, onclick, ...props, class: `small ${props.class ?? ""}`}, label);
+
+const number = () => (matching ? matching.total : chosen.size);
+
+function choices() {
+  const more = !matching && isPageChosen() && shown.open > chosen.size;
+  return [
+    h("strong", {}, matching ? `All ${matching.total.toLocaleString("en")}${thatMatch(matching.address)}` : `${chosen.size.toLocaleString("en")} chosen`),
+    more && act("matching", `Choose all ${shown.open.toLocaleString("en")}${thatMatch(filterOf(query))}`, chooseMatching),
+    act("accept", "✓ Accept", () => ask("accept"), {class: "accept"}), act("reject", "✕ Reject", () => ask("reject"), {class: "reject"}),
+    act("flag", "⚑ Flag", () => ask("flag"), {class: "flag"}),
+    act("fit", "Fit", () => ask("fit"), {title: "Start a run that fits them one after another"}),
     h("span", {class: "grow"}),
-    h("button", {type: "button", class: "small quiet", onclick: () => { for (const pair of shown.pairs) if (!pair.blind) chosen.set(pair.id, pair.revision); chooseDrawn(); }}, "Choose this page"),
-    h("button", {type: "button", class: "small quiet", onclick: () => { chosen = new Map(); chooseDrawn(); }}, "Choose none"));
+    !isPageChosen() && act("page", "Choose this page", choosePage, {class: "quiet"}),
+    act("none", "Choose none", chooseNone, {class: "quiet"})];
 }
 
-function reasons(verdict) {
-  asking = verdict;
+/** What has to be said before it is done: a reason, and for all that match that they are so many. */
+function question() {
+  const leave = act("leave", "Leave it", () => { asking = null; chooseDrawn(); }, {class: "quiet"});
+  if (asking.reason === null)
+    return [h("strong", {}, `${VERB[asking.verdict]} ${count(number(), "pair")}`),
+      h("span", {class: "row", role: "group", "aria-label": "Reason"}, h("span", {class: "muted"}, asking.verdict === "flag" ? "What needs a look?" : "Why?"),
+        shown.reasons.map((reason) => act(`reason ${reason}`, reason, () => { asking.reason = reason; goOn(); }))), h("span", {class: "grow"}), leave];
+  const what = `${VERB[asking.verdict]} ${count(number(), "pair")}`;
+  return [h("strong", {role: "alert"}, `${VERB[asking.verdict]} all ${count(number(), "pair")}${thatMatch(matching.address)}${asking.reason ? ` as “${asking.reason}”` : ""}?`),
+    act("sure", what, () => carryOut(), {class: "primary"}), h("span", {class: "grow"}), leave];
+}
+
+const underWay = () => [
+  h("strong", {role: "status"}, `${working.words}: ${working.gone.toLocaleString("en")} of ${count(working.total, "pair")}`),
+  h("span", {class: "progress", role: "img", "aria-label": "How far it is"}, h("span", {style: `width:${(100 * working.gone) / Math.max(1, working.total)}%`})),
+  act("stop", "Stop", () => { working.stop = true; })];
+
+function ask(verdict) {
+  if (working) return;
+  asking = {verdict, reason: ["accept", "fit"].includes(verdict) ? "" : null};
+  goOn();
+}
+
+/** Ask the next question, or do it: one who has chosen each pair is not asked again. */
+function goOn() {
+  if (asking.reason !== null && !matching) return carryOut();
   chooseDrawn();
-  actions.querySelector("[role=group] button")?.focus();
+  actions.querySelector("button")?.focus();
 }
 
-async function decide(verdict, reason) {
-  const outcome = await tried(post("library/decide", {pairs: Object.fromEntries(chosen), verdict, reason}));
+async function carryOut() {
+  const {verdict, reason} = asking;
   asking = null;
-  if (!outcome) return;
-  const number = Object.keys(outcome.done).length;
-  chosen = new Map();
-  say(`${count(number, "pair")} ${DONE[verdict]}${left(outcome.refused)}`, number ? "done" : "error", number && (() => undo(outcome.done)));
+  if (verdict === "fit") return fit();
+  const [done, refused] = [new Map(), []];
+  working = {words: DOING[verdict], gone: 0, total: number(), stop: false};
+  const trouble = await (matching ? decideMatching : decideChosen)({verdict, reason}, (outcome) => {
+    for (const [id, revision] of Object.entries(outcome.done)) done.set(id, revision);
+    refused.push(...Object.values(outcome.refused));
+    working.gone = done.size + refused.length;
+    chooseDrawn();
+  });
+  const {total, stop} = working;
+  const lost = matching && !stop && !trouble ? total - done.size - refused.length : 0;
+  for (let each = 0; each < lost; each += 1) refused.push("no longer matches the filter");
+  working = null;
+  if (!trouble) [chosen, matching] = [new Map(), null];
+  const said = `${count(done.size, "pair")} ${DONE[verdict]}${stop ? `, then stopped` : ""}${left(refused)}${trouble ? ` ${trouble}` : ""}`;
+  say(said, done.size && !trouble ? "done" : "error", done.size > 0 && (() => undo(done)));
   load();
 }
 
-async function undo(pairs) {
-  const outcome = await tried(post("library/undo", {pairs}));
-  if (!outcome) return;
-  say(`${count(Object.keys(outcome.done).length, "pair")} taken back${left(outcome.refused)}`, "done");
+/** Batch after batch as the server finds them; gives the sentence of what went wrong. */
+async function decideMatching(values, told) {
+  const {address, at} = matching;
+  for (let after = 0; after !== null && !working.stop;) {
+    const outcome = await post("library/decide-matching", {address, at, after, ...values}).catch((error) => error);
+    if (outcome instanceof Error) return outcome.message;
+    told(outcome);
+    after = outcome.last;
+  }
+  return "";
+}
+
+async function decideChosen(values, told) {
+  for (const pairs of batches([...chosen])) {
+    if (working.stop) return "";
+    const outcome = await post("library/decide", {pairs, ...values}).catch((error) => error);
+    if (outcome instanceof Error) return outcome.message;
+    told(outcome);
+  }
+  return "";
+}
+
+async function undo(done) {
+  const [back, refused] = [[], []];
+  for (const pairs of batches([...done])) {
+    const outcome = await tried(post("library/undo", {pairs}));
+    if (!outcome) return;
+    back.push(...Object.keys(outcome.done));
+    refused.push(...Object.values(outcome.refused));
+  }
+  say(`${count(back.length, "pair")} taken back${left(refused)}`, "done");
   load();
 }
 
-/** What was left out, in words: the first reason stands for all. */
+const batches = (entries) => Array.from({length: Math.ceil(entries.length / BATCH)}, (_, index) =>
+  Object.fromEntries(entries.slice(index * BATCH, (index + 1) * BATCH)));
+
+/** What was left out and why, in one sentence, the most frequent reason first. */
 function left(refused) {
-  const sentences = Object.values(refused);
-  return sentences.length ? `; ${sentences.length} left out: ${sentences[0]}.` : ".";
+  if (!refused.length) return ".";
+  const reasons = new Map();
+  for (const sentence of refused) {
+    const reason = sentence.replace(/^pair \d+ /, "").split(";")[0];
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+  const most = [...reasons].sort(([, a], [, b]) => b - a);
+  const words = most.slice(0, 3).map(([reason, times]) => `${times.toLocaleString("en")} ${reason}`);
+  return `; ${refused.length.toLocaleString("en")} left out: ${words.join(", ")}${most.length > 3 ? ", and others" : ""}.`;
 }
 
 async function fit() {
-  const run = await tried(post("runs/start", {kind: "fit", pairs: [...chosen.keys()]}));
-  if (!run) return;
-  chosen = new Map();
-  chooseDrawn();
+  const what = matching ? {address: matching.address, again: true} : {pairs: [...chosen.keys()]};
+  const run = await tried(post("runs/start", {kind: "fit", ...what}));
+  if (!run) return chooseDrawn();
+  chooseNone();
   say(`Run ${run.id} fits ${count(run.total, "pair")}.`, "done", () => tried(post("runs/cancel", {run: run.id})).then(() => say(`Run ${run.id} is cancelled.`, "done")));
 }
 
@@ -227,11 +348,11 @@ export function perform(name, event) {
   const here = Number(event.target.closest(".tile-pair")?.dataset.id);
   if (name === "library-find") return form.node.elements.q.focus();
   if (["library-choose", "library-range"].includes(name))
-    return here && context.mayWrite ? choose(here, !chosen.has(here), name === "library-range") : false;
+    return here && context.mayWrite ? choose(here, !(matching || chosen.has(here)), name === "library-range") : false;
+  if (name === "library-page") return context.mayWrite && shown?.open ? (isPageChosen() ? chooseMatching() : choosePage()) : false;
   if (name !== "library-none") return move(name.slice("library-".length));
-  if (!chosen.size) return false;
-  chosen = new Map();
-  return chooseDrawn();
+  if (actions.hidden || working) return false;
+  return chooseNone();
 }
 
 /** Arrows go from picture to picture. */

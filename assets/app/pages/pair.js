@@ -1,10 +1,10 @@
 // One pair to read: what it shows, its meshes from all sides, and everything that happened to it.
 
 import {h, personBadge, sideBadge} from "../dom.js";
-import {STATES} from "./filters.js";
 import {context, get, seen, tried} from "./shell.js";
 import {turntable} from "./turntable.js";
 
+const STATES = context.words.states;
 const VERDICT = {accept: "accepted", reject: "rejected", flag: "flagged"};
 
 let chosen = null; // id of the fit that is shown; 0 is the start

@@ -4,6 +4,7 @@ import {h, hint} from "../dom.js";
 import * as keylist from "../keylist.js";
 import {nav} from "../nav.js";
 import {theme} from "../theme.js";
+import {give, given, tell} from "../who.js";
 
 /** Who looks at which page of what, as the server wrote it into the document. */
 export const context = JSON.parse(document.getElementById("context").textContent);
@@ -11,7 +12,9 @@ export const context = JSON.parse(document.getElementById("context").textContent
 const said = h("div", {class: "said", role: "status", "aria-live": "polite"});
 
 /** The curator's name that changes are stored under: the account's, else the one given in this browser. */
-export const curator = () => (context.role ? context.curator : localStorage.getItem("apu.curator") || context.curator);
+export const curator = () => (context.role ? context.curator : given() || context.curator);
+
+if (!context.role) tell(curator()); // before any picture is asked for
 
 /** An address with the name of who looks: what they are to judge without a sight of others' work depends on it. */
 export const seen = (url) => (context.role ? url : `${url}${url.includes("?") ? "&" : "?"}as=${encodeURIComponent(curator())}`);
@@ -67,9 +70,8 @@ export function bar() {
     : h("label", {class: "who"}, "curator", h("input", {
         class: "curator", "aria-label": "Your name, stored with every decision", value: curator(), maxlength: 60, spellcheck: "false", autocomplete: "off",
         onchange: (event) => {
-          const name = event.target.value.trim();
-          if (name) localStorage.setItem("apu.curator", name);
-          else localStorage.removeItem("apu.curator");
+          give(event.target.value.trim());
+          tell(curator());
         },
       }));
   return h("header", {class: "bar"},
