@@ -75,7 +75,7 @@ function row(line, chosen) {
     h("span", {class: "figure", title: line.weightHelp}, line.confidence.toFixed(2).replace(/^0/, "")),
     (line.was || line.dropped) && h("span", {class: "note"}, line.dropped ? "dropped" : "was ", !line.dropped && h("s", {}, line.was), line.by && `, by ${line.by}`),
     line.suggestion && h("span", {class: "note suggestion"}, h("span", {}, line.suggestion),
-      button("take", "Take", "T", {class: "small", title: "Take the suggested sides", "data-id": line.id})),
+      button("take", "Take", chosen && "T", {class: "small", title: "Take the suggested sides", "data-id": line.id})),
     line.wrong && h("span", {class: "note wrong"}, "✕ ", line.wrong),
     chosen && line.verdict && h("span", {class: "note"}, line.verdict),
     chosen && edits(line));

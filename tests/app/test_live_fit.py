@@ -124,3 +124,42 @@ def test_what_another_curator_changes_comes_up_and_a_stale_edit_asks(
         page.get_by_role("button", name="Apply mine").click()
         expect(page.locator(".line.dropped")).to_have_count(1)
         assert [line.dropped for line in workspace.pair(1).sheet.contacts] == [True, False]
+
+
+CUT = """() => [...document.querySelectorAll("#fit *")].filter((node) => {
+  const box = node.getBoundingClientRect(), panel = document.querySelector("#fit").getBoundingClientRect();
+  return box.height && (box.bottom > panel.bottom || box.right > panel.right);
+}).map((node) => node.outerHTML).concat([...document.querySelectorAll("#fit :is(.run, .words, .curves, .figures)")]
+  .filter((node) => node.scrollHeight > node.clientHeight + 1).map((node) => node.className))"""
+
+
+def test_no_state_of_the_fit_panel_is_cut_off(
+    make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    path = make_workspace(1)
+    url = serve(path, worker=False)
+    with Workspace.open(path) as workspace:
+        page = visit(f"{url}/?pair=1")
+        said = page.locator(".fit .words [role=status]")
+
+        def cut() -> list[str]:
+            found = []
+            for width, height in ((1440, 900), (1024, 768)):
+                page.set_viewport_size({"width": width, "height": height})
+                found += page.evaluate(CUT)
+            return found
+
+        expect(said).to_have_text("Not fitted yet: the meshes are the first guess.")
+        assert cut() == []
+        page.keyboard.press("Enter")
+        expect(said).to_have_text("Waiting for the fit worker.")
+        job = workspace.jobs.claim("test")
+        assert job is not None
+        assert beat(workspace, job, 3)
+        expect(page.locator(".curve")).to_have_count(2)
+        page.keyboard.press("f")
+        expect(said).to_have_text("The contacts have changed since this fit began.")
+        assert cut() == []
+        workspace.jobs.fail(job.id, "test", "The fit ran out of memory; close other programs and fit again.")
+        expect(said).to_contain_text("ran out of memory")
+        assert cut() == []
