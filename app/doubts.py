@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from app.bands import GAP_CM, LIMB
+from app.bands import GAP_CM, GOOD, LIMB
 from app.meshes import Meshes, Source
 from apu.metrics import MIN_CONFIDENCE, units_512, used_confidence
 from apu.types import BODY_25, BodyPart, Contact, PairObservation, Side
@@ -46,9 +46,13 @@ def probably_wrong(record: PairRecord, fan: FanRecord | None, joints: Joints) ->
 
 
 def _given_up(contact: Contact, fit: FitRecord) -> str:
-    """Weight 0 in a fit says that the rest agrees better without the contact; one stated so was never tried."""
+    """Weight 0 in a fit says that the rest agrees better without the contact; one stated so was never tried.
+
+    Parts that meet all the same contradict nobody.
+    """
     for used, gap in zip(fit.contacts, fit.gaps_m, strict=True):
-        if used.parts == contact.parts and used.weight == 0 < contact.weight:
+        meet = GAP_CM.band(100 * gap) == GOOD
+        if used.parts == contact.parts and used.weight == 0 < contact.weight and not meet:
             return f"the fit did without it, for the rest agrees better so; the parts are {100 * gap:.1f} cm apart."
     return ""
 

@@ -154,7 +154,7 @@ def reading_edit(reading: Reading, lines: Sequence[SheetContact]) -> TakeReading
 def _nothing_doubted(lines: Sequence[SheetContact]) -> str:
     if not lines:
         return "there is no contact that could be otherwise; add one"
-    return "somebody has judged every contact already, so there are no alternatives; fit instead"
+    return "somebody has judged every contact already; fit instead"
 
 
 def _check_measured(fit: FitResult, image: str) -> None:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
@@ -130,8 +130,17 @@ class Sheet:
         return tuple(line.contact for line in self.contacts if not line.dropped)
 
 
+_SIDELESS = "what has neither left nor right stays as it is, so this changes nothing"
+
+
 class _SheetEdit(ABC):
-    """An edit of the sheet as a whole."""
+    """An edit of the sheet as a whole.
+
+    Attributes:
+        idle: what to say where it changes nothing.
+    """
+
+    idle: ClassVar[str] = "this changes nothing"
 
     @abstractmethod
     def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
@@ -167,6 +176,7 @@ class _LineEdit(_SheetEdit):
 class Flip(_LineEdit):
     """Flip both sides of one contact: (L, R) <-> (R, L), (L, L) <-> (R, R)."""
 
+    idle: ClassVar[str] = _SIDELESS
     kind: Literal["flip"] = field(default="flip", repr=False)
 
     def _on_line(self, line: SheetContact, by: str) -> SheetContact:
@@ -177,6 +187,7 @@ class Flip(_LineEdit):
 class FlipSide(_LineEdit):
     """Flip the side of one person in one contact."""
 
+    idle: ClassVar[str] = _SIDELESS
     person: Person
     kind: Literal["flip_side"] = field(default="flip_side", repr=False)
 
@@ -231,6 +242,7 @@ class SetConfidence(_LineEdit):
 class TakeSuggestion(_SheetEdit):
     """Make one contact (None: every contact) what the denoiser suggests."""
 
+    idle: ClassVar[str] = "no other side is suggested, so this changes nothing"
     contact: int | None = None
     kind: Literal["take_suggestion"] = field(default="take_suggestion", repr=False)
 
@@ -250,6 +262,7 @@ class TakeSuggestion(_SheetEdit):
 class Mirror(_SheetEdit):
     """Flip the side of one person in every contact."""
 
+    idle: ClassVar[str] = _SIDELESS
     person: Person
     kind: Literal["mirror"] = field(default="mirror", repr=False)
 
@@ -425,7 +438,7 @@ def apply(sheet: Sheet, edit: Edit | Decide, *, curator: str = "", answers: Answ
     """
     after = edit._on(sheet, curator, answers)
     if after == sheet:
-        raise ValueError(f"{edit} changes nothing")
+        raise ValueError(edit.idle)
     if after.active != sheet.active:
         after = replace(after, decision=None)
     return replace(after, revision=sheet.revision + 1)

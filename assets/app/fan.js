@@ -6,10 +6,10 @@ import {act, change, curator, onMove, pair, queue, state} from "./state.js";
 const VIEWS = ["front", "side"];
 
 export function mount(root) {
-  const list = h("div", {class: "alternatives", role: "list", "aria-label": "Alternatives, the likeliest first"});
+  const list = h("div", {class: "alternatives", role: "list", "aria-label": "Alternatives, best first"});
   const words = h("p", {class: "sentence", role: "status"});
   root.replaceChildren(h("section", {class: "panel fan", "aria-label": "Alternatives"},
-    h("div", {class: "head"}, h("h2", {}, "Alternatives"), h("span", {class: "muted"}, "the likeliest first"),
+    h("div", {class: "head"}, h("h2", {}, "Alternatives"), h("span", {class: "muted"}, "best first, by image and fit"),
       h("div", {class: "tools"}, h("button", {type: "button", class: "quiet", "data-act": "fan-close"}, "Close", hint("cancel", "Esc")))),
     words, list));
   const peek = (id) => state.peek?.id !== id && change({peek: alternatives().find((each) => each.id === id) ?? null});

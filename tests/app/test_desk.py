@@ -155,6 +155,16 @@ def test_a_fit_is_queued_once_and_can_be_taken_back(act: Act, workspace: Workspa
     assert act("cancel")["pair"]["job"]["state"] == "cancelled"
 
 
+def test_what_changes_nothing_is_said_in_words_of_the_page(act: Act) -> None:
+    act("take")
+    act("drop", contact=1)
+    whole = act("add", parts=[{"name": "head", "side": "both"}] * 2)["pair"]["contacts"][-1]["id"]
+    idle = [("take", {}), ("flip", {"contact": whole}), ("flip-side", {"contact": whole}), ("drop", {"contact": 1})]
+    for name, values in idle:
+        text = act(name, **values)["notice"]["text"]
+        assert text.endswith("his changes nothing."), text
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"name": "explode"}, {"name": "flip", "contact": 99}, {"name": "flip", "contact": "1; DROP TABLE pairs"},

@@ -40,6 +40,12 @@ def test_a_contact_that_the_fit_did_without_is(make_workspace: Callable[..., Pat
     }
 
 
+def test_parts_that_meet_though_the_fit_did_without_their_contact_are_not(make_workspace: Callable[..., Path]) -> None:
+    left_out = replace(result((0.001, 0.004)), contacts=(TRUE[0], replace(TRUE[1], weight=0.0)))
+    record = fitted(make_workspace(1), left_out)
+    assert probably_wrong(record, None, lambda meshes: on_keypoints(record, meshes)) == {}
+
+
 def test_a_closed_contact_that_costs_nothing_is_not(make_workspace: Callable[..., Path]) -> None:
     record = fitted(make_workspace(1), result((0.001, 0.002)))
     assert probably_wrong(record, None, lambda meshes: on_keypoints(record, meshes)) == {}

@@ -91,8 +91,9 @@ function filter() {
   const {keeps, agrees, kappa, verdicts} = data.filter;
   const pairs = (kept, accepted) => verdicts.find((each) => each.kept === kept && each.accepted === accepted).pairs;
   const rows = [["filter", "accepted", "rejected"], ["keeps", pairs(true, true), pairs(true, false)], ["drops", pairs(false, true), pairs(false, false)]];
+  const agreement = agrees.of ? `On ${count(agrees.of, "decided pair")} it agrees with the curators in ${share(agrees)}${kappa === null ? "" : `, Cohen's kappa ${kappa.toFixed(2)}`}.` : "No fitted pair is decided yet, so nobody can say whether curators agree with it.";
   const node = figure({title: "The automatic filter", name: "filter", table: rows,
-    words: keeps.of ? `It keeps ${share(keeps)} of ${count(keeps.of, "fitted pair")}. On ${count(agrees.of, "decided pair")} it agrees with the curators in ${share(agrees)}${kappa === null ? "" : `, Cohen's kappa ${kappa.toFixed(2)}`}. The filter keeps a pair whose reprojection error is below its limit for both people.`
+    words: keeps.of ? `It keeps ${share(keeps)} of ${count(keeps.of, "fitted pair")}: those whose reprojection error is below its limit for both people. ${agreement}`
       : "No pair is fitted yet, so the filter has nothing to say."});
   node.append(table(rows, {"aria-label": "Filter against curators"}));
   return node;
