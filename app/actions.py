@@ -101,6 +101,5 @@ FITS: dict[str, Callable[[Workspace, Action, str], object]] = {
     "pick": lambda workspace, action, curator: workspace.fans.take(
         action.pair or 0, action.alternative, curator=curator, revision=action.revision or 0
     ),
-    "cancel": lambda workspace, action, curator: fitting.cancel(workspace, action.pair or 0),
 }
-"""Actions that ask for fits, stop them, or take one."""
+"""Actions that ask for fits, or take one."""

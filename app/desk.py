@@ -206,6 +206,8 @@ class Desk:
             self._take_contacts(pair, action.take, revision, visitor)
         elif action.name in FITS:
             FITS[action.name](self._workspace, action, visitor.name)
+        elif action.name == "cancel":
+            fitting.cancel(self._workspace, pair, asked_by=None if visitor.may_arrange else visitor.name)
         elif action.name == "restart-worker":
             self._restart()
         else:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.meshes import Meshes, Source
 from app.screen import Json, figures, pictures_of, waits
+from apu.errors import StoreError
 from review_db import AlternativeRecord, FanRecord, JobRecord, PairSummary, Workspace
 
 AHEAD = 3
@@ -46,11 +47,18 @@ def _has_failed(workspace: Workspace, pair: int, revision: int) -> bool:
     )
 
 
-def cancel(workspace: Workspace, pair: int) -> None:
-    """Stop what was asked for on a pair; what is prepared goes on."""
-    for job in workspace.jobs.list(pair=pair):
-        if job.kind in KINDS and not job.prepared:
-            workspace.jobs.cancel(job.id)
+def cancel(workspace: Workspace, pair: int, *, asked_by: str | None = None) -> None:
+    """Stop what was asked for on a pair, by one curator or (None) by anybody; what is prepared goes on.
+
+    Raises:
+        StoreError: only others have asked for something.
+    """
+    waited_for = [job for job in workspace.jobs.list(pair=pair) if job.kind in KINDS and not job.prepared]
+    own = [job for job in waited_for if asked_by in (None, job.curator)]
+    if waited_for and not own:
+        raise StoreError(f"only {waited_for[0].curator}, who asked for this fit, or an admin stops it")
+    for job in own:
+        workspace.jobs.cancel(job.id)
 
 
 def latest(workspace: Workspace, pair: int, kind: str) -> JobRecord | None:

@@ -27,6 +27,9 @@ _GRADIO_PATHS = ("/gradio_api/run/", "/gradio_api/heartbeat/", "/gradio_api/file
                  "/gradio_api/startup-events")  # fmt: skip
 """What the page needs of Gradio's own interface; uploads and the rest are closed."""
 
+_MOST_BYTES = 4 * 2**20
+"""A request's body; the largest that a page sends names 100,000 pairs."""
+
 _PROXIES = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 """Headers of requests that a proxy passes on: from other machines, whatever address they come from."""
 
@@ -50,9 +53,12 @@ class Guard:
         """Pass a request on or refuse it with one sentence."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        refusal = self._refusal(scope["path"], Headers(scope=scope))
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope["path"], headers)
         if refusal:
             return await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
+        if _is_too_much(headers):
+            return await PlainTextResponse("No page sends that much at once.", status_code=413)(scope, receive, send)
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -78,6 +84,12 @@ class Guard:
         if path.startswith("/gradio_api/") and not path.startswith(_GRADIO_PATHS):
             return "This part of the interface is closed."
         return ""
+
+
+def _is_too_much(headers: Headers) -> bool:
+    """Bodies come with their length, as browsers send them; what is told piece by piece could go on for ever."""
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" in headers or not length.isdecimal() or int(length[:20]) > _MOST_BYTES
 
 
 def _is_address(name: str) -> bool:

@@ -84,6 +84,8 @@ def sentences(path: Path) -> Iterator[None]:
         raise StoreError(f"{path} {_remedy(error)}") from error
     except InputError as error:
         raise StoreError(str(error)) from error
+    except OverflowError as error:  # of a number that SQLite cannot hold, so that nothing has it
+        raise ValueError("numbers must be smaller than 2**63") from error
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise StoreError(f"{error.filename or path} cannot be used: {reason}") from error

@@ -204,6 +204,19 @@ def test_a_change_kept_aside_is_settled_by_its_author_or_an_admin(
     assert workspace.pair(1).conflicts == ()
 
 
+def test_a_fit_is_stopped_by_who_asked_for_it_or_an_admin(
+    server: TestClient, log_in: Callable, workspace: Workspace
+) -> None:
+    job = workspace.jobs.queue("fit", 1, revision=workspace.pair(1).sheet.revision, curator="ada")
+    refused = act(server, log_in("ben"), name="cancel", pair=1, curator="ada")
+    assert refused["notice"]["text"] == "Only ada, who asked for this fit, or an admin stops it."
+    assert workspace.jobs.get(job).state == "queued"
+    workspace.jobs.queue("fit", 2, revision=workspace.pair(2).sheet.revision, curator="ben")
+    assert act(server, log_in("ben"), name="cancel", pair=2)["notice"] is None
+    act(server, log_in("ada"), name="cancel", pair=1)
+    assert workspace.jobs.get(job).state == "cancelled"
+
+
 def test_nobody_sees_the_state_of_another(server: TestClient, log_in: Callable) -> None:
     ada, ben = log_in("ada"), log_in("ben")
     act(server, ada, name="note", note="ada's own thought", pair=2, revision=0)  # stale: kept as ada's conflict

@@ -143,6 +143,30 @@ def test_what_is_no_request_at_all_is_refused(client: TestClient, address: str, 
     assert client.post(f"/{address}", json=sent).status_code == 422
 
 
+HUGE = 2**70
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [("claim", {"left": [HUGE]}), ("draft", {"pair": HUGE, "revision": 1, "note": "x"}),
+     ("draft", {"pair": 1, "revision": HUGE, "note": "x"}), ("library/decide", {"verdict": "flag", "pairs": {HUGE: 1}}),
+     ("runs/cancel", {"run": HUGE}), ("study/close", {"study": HUGE}), ("study/back", {"study": HUGE}),
+     ("study/rate", {"study": 1, "item": HUGE, "side": "left", "seconds": 1}), ("act", {"name": "open", "pair": HUGE}),
+     ("act", {"name": "pick", "pair": 1, "alternative": HUGE}), ("act", {"name": "open", "review": HUGE})],
+)  # fmt: skip
+def test_numbers_that_nothing_has_are_told_so(client: TestClient, address: str, sent: dict) -> None:
+    answer = client.post(f"/{address}", json=sent)
+    if address == "act":
+        assert "program failed" not in answer.json()["notice"]["text"]
+    else:
+        assert answer.status_code == 404, answer.text
+
+
+def test_more_than_a_page_sends_is_not_read(client: TestClient) -> None:
+    for body in (b"x" * (5 * 2**20), iter([b"{", b"}"])):  # the second comes in pieces without a length
+        assert client.post("/draft", content=body).status_code == 413
+
+
 @pytest.mark.parametrize("address", ["upload", "component_server", "stream/1", "queue/join", "queue/data", "call/act"])
 def test_unused_parts_of_gradio_are_closed(client: TestClient, address: str) -> None:
     assert client.post(f"/gradio_api/{address}").status_code == 403

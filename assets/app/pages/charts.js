@@ -128,6 +128,8 @@ export function download(name, blob) {
 
 const DRAWN = ["fill", "stroke", "stroke-width", "font-family", "font-size", "font-weight", "opacity"];
 
+const NOT_XML = /[\0-\x08\v\f\x0e-\x1f\ufffe\uffff]/g; // characters that a text may have and no XML file
+
 /** The chart as a file of its own: the page's styles are written into its elements. */
 function source(chart) {
   const copy = chart.cloneNode(true);
@@ -139,7 +141,7 @@ function source(chart) {
   });
   const {width, height} = chart.viewBox.baseVal;
   copy.prepend(s("rect", {width, height, fill: getComputedStyle(document.body).backgroundColor}));
-  return new XMLSerializer().serializeToString(copy);
+  return new XMLSerializer().serializeToString(copy).replace(NOT_XML, "\ufffd");
 }
 
 async function picture(chart) {
