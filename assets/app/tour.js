@@ -1,7 +1,7 @@
 // The tour: on a first visit to simulated pairs, a small card leads through the loop beside the controls themselves.
 
 import {button, h, hint, replace} from "./dom.js";
-import {isRunning, state, subscribe} from "./state.js";
+import {change, isRunning, state, subscribe} from "./state.js";
 
 const STORE = "apu.tour"; // "seen": in this browser the tour does not begin by itself again
 const [EDGE, GAP] = [8, 12];
@@ -52,11 +52,11 @@ export function mount(root) {
   card = h("section", {class: "tour", hidden: true, "aria-label": "Tour", role: "region"}, words, buttons);
   root.replaceChildren(ring, card);
   for (const event of ["resize", "scroll"]) addEventListener(event, () => at !== null && place(), {capture: true, passive: true});
-  let asked = null;
+  let first = true;
   subscribe(({screen}) => {
-    asked ??= isWanted(screen);
-    if (asked) begin();
-    asked = false;
+    const wanted = first && isWanted(screen);
+    first = false;
+    if (wanted) begin();
     follow();
   });
 }
@@ -78,6 +78,7 @@ export const isOpen = () => at !== null;
 export function begin() {
   [at, was] = [0, standing(state)];
   draw();
+  change({tab: "photo"}); // a small screen may hide what the first card stands beside
 }
 
 export function next() {
