@@ -222,7 +222,7 @@ class Desk:
             return _Next(pair=blind.record.summary.id, review=action.review)
         if action.pair is not None and self._workspace.has_pair(action.pair):
             return _Next(pair=action.pair)
-        first = self._onwards(None, line, visitor) or self._first()
+        first = self._onwards(None, line, visitor)
         if action.pair is None:
             return _Next(pair=first)
         missing = f"There is no pair {action.pair} in this workspace; this is the first one."
@@ -333,7 +333,7 @@ class Desk:
         found = self._workspace.reviews.next(visitor.name)
         if found:
             return _Next(pair=found.pair, review=found.id)
-        return _Next(pair=self._onwards(None, Line(), visitor) or self._first(), notice=_done(none))
+        return _Next(pair=self._onwards(None, Line(), visitor), notice=_done(none))
 
     # What is shown --------------------------------------------------------------------------------------------------
 
@@ -345,13 +345,14 @@ class Desk:
             "queue": {"total": 0, "query": line.query, "words": line.words}, "held": "", "draft": None, "review": None,
             "judgements": None, "empty": "",
         }  # fmt: skip
-        if shown.pair is None:
-            return screen | {"empty": NO_PAIRS}
         try:
-            review = shown.review or self._workspace.reviews.taken_by(visitor.name).get(shown.pair)
+            pair = shown.pair if shown.pair is not None else self._first()
+            if pair is None:
+                return screen | {"empty": NO_PAIRS}
+            review = shown.review or self._workspace.reviews.taken_by(visitor.name).get(pair)
             if review is not None:
                 return screen | self._blind(review, line, visitor)
-            return screen | self._pair(self._workspace.pair(shown.pair), line, visitor)
+            return screen | self._pair(self._workspace.pair(pair), line, visitor)
         except (ApuError, ValueError) as error:
             return screen | {"notice": _error(_sentence(str(error)))}
 

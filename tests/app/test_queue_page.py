@@ -114,6 +114,10 @@ def test_later_puts_a_pair_aside_and_the_list_brings_it_back(opened, visit: Call
     page.locator(".line.chosen").wait_for()
     page.keyboard.press("l")
     expect(page.locator(".notice.done")).to_contain_text("Pair 1 is put aside")
+    for width in (1024, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        cut = "said => said.scrollHeight > said.clientHeight || said.scrollWidth > said.clientWidth"
+        assert not page.locator(".bar .said").evaluate(cut)
     expect(page).not_to_have_url(re.compile("pair=1"))
     until(lambda: workspace.claims.skipped("tester") == (1,), "it is put aside")
     page.keyboard.press("q")
