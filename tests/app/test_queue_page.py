@@ -265,5 +265,15 @@ def test_two_accounts_share_nothing_and_a_viewer_only_looks(
         expect(eve).to_have_url(re.compile("pair=2"))
         assert workspace.pair(1).history == before
         assert workspace.claims.held("eve") == ()
+        eve.keyboard.press("?")
+        listed = eve.locator(".keys ul")
+        expect(listed.filter(has_text="next pair without deciding")).to_have_count(1)
+        for words in ("accept", "flip", "fit or refit", "mirror", "latest decisions", "put the pair aside"):
+            expect(listed.filter(has_text=words)).to_have_count(0)
+        eve.goto(f"{url}/library")
+        eve.locator(".tile-pair").first.wait_for()
+        eve.keyboard.press("?")
+        expect(listed.filter(has_text="search")).to_have_count(1)
+        expect(listed.filter(has_text="choose")).to_have_count(0)
         for page in pages.values():
             page.context.close()
