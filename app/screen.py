@@ -364,7 +364,7 @@ def _fit_sentence(
 
 def waits(ahead: Sequence[str], idle: str) -> str:
     """Who comes first, or what to do where there is nobody who fits (`idle`), in one sentence."""
-    if idle or not ahead:
+    if not ahead:
         return idle or "Waiting for the fit worker."
     names = ", ".join(name or "the program" for name in dict.fromkeys(ahead))
     return f"{len(ahead)} {'fit' if len(ahead) == 1 else 'fits'} before yours: {names}."
