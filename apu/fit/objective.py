@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -10,14 +11,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
-from apu.body.skinning import BETAS, NUM_PARAMS, ROTATIONS, TRANSL, Frames, Pose, SkinnedPoints
+from apu.body.skinning import BETAS, NUM_PARAMS, ROTATIONS, TRANSL, Frames, Pose, Skinned, SkinnedPoints
 from apu.fit import losses
+from apu.fit.ground import ANKLES, SOLES, joint_masses
 from apu.fit.limits import joint_ranges
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import Problem
 from apu.fit.proxy import FitBody
+from apu.types import BODY_25
 
 _PAIR = 2 * NUM_PARAMS
+_MASS = len(BODY_25)
+"""Place of the centre of mass among the marks: after the keypoints."""
+_SOLES_PER_FOOT = len(SOLES) // 2
 _MOST_INSIDE = 256
 """Vertices per person whose rows enter the system; the deepest ones, when there are more."""
 
@@ -81,10 +87,8 @@ class Objective:
         self.problem, self.body, self.options = problem, body, options
         self._samples, self._normals = samples, sample_normals
         self._ranges = joint_ranges(device=samples.rest.device, dtype=samples.rest.dtype)
-        self._support, local = torch.unique(body.keypoint_index, return_inverse=True)
-        ones = torch.ones(len(self._support), 1)
-        self._markers = body.surface.take(self._support[:, None], ones)
-        self._marker_index = local
+        self._marks = _Marks.of(body)
+        self._standing = bool((problem.weight[..., ANKLES] > 0).any())
         self._faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
         self._collider: Collider | None = None
 
@@ -111,7 +115,10 @@ class Objective:
     def evaluate(self, pose: Pose, phase: Phase) -> Evaluation:
         """The objective at `pose` (N, P, ...)."""
         frames = self.body.surface.skeleton.frames(pose)
-        parts = [self._reprojection(pose, frames, phase), self._prior(pose, phase)]
+        marks = self._marks.posed(pose, frames)
+        parts = [self._reprojection(marks, phase), self._prior(pose, phase)]
+        if self._standing:
+            parts.append(self._ground(marks))
         if self.problem.contact_weight.shape[1]:
             parts.append(self._contact(pose, frames, phase))
         if phase.penetration > 0:
@@ -150,23 +157,30 @@ class Objective:
 
     # Each term: its values by name, and how its rows enter the system.
 
-    def _reprojection(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
-        problem, markers = self.problem, self._markers
-        skinned = markers.posed(pose, frames)
-        support = skinned.points[..., self._marker_index, :]
-        points = (self.body.keypoint_weight[..., None] * support).sum(-2)
+    def _reprojection(self, marks: "_PosedMarks", phase: Phase) -> Contribution:
+        problem = self.problem
         term = losses.reprojection(
-            points, problem.observed, problem.weight, problem.focal, problem.centre,
+            marks.keypoints, problem.observed, problem.weight, problem.focal, problem.centre,
             unit=problem.unit, sigma=self.options.keypoint_sigma, scale=phase.keypoint_scale,
         )  # fmt: skip
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            index = self._marker_index.expand(*points.shape[:2], *self._marker_index.shape)
-            weight = self.body.keypoint_weight.expand(*points.shape[:2], *self.body.keypoint_weight.shape)
-            rows = (term.slope @ markers.jacobian(pose, frames, skinned.shaped, index, weight)).flatten(2, 3)
+            rows = (term.slope @ marks.jacobian[:, :, :_MASS]).flatten(2, 3)
             _add_per_person(hessian, gradient, rows, term.residual.flatten(2, 3))
 
         return Contribution({"keypoints": term.value}, add)
+
+    def _ground(self, marks: "_PosedMarks") -> Contribution:
+        weight = (self.problem.weight[..., ANKLES] > 0).to(marks.points.dtype) / _SOLES_PER_FOOT**0.5
+        soles = marks.points[:, :, SOLES] + self._marks.sole_depth[:, None] * marks.points.new_tensor([0, 1, 0])
+        term = losses.ground(soles, marks.points[:, :, _MASS], weight, self.options.stance)
+
+        def add(hessian: Tensor | None, gradient: Tensor) -> None:
+            jacobian = marks.jacobian[:, :, [*SOLES, _MASS]]
+            rows = torch.einsum("nrpkc,npkcu->nrpu", term.slope, jacobian).flatten(2)
+            _add_rows(hessian, gradient, term.with_floor(rows), term.residual)
+
+        return Contribution({"floor": term.floor, "balance": term.balance}, add)
 
     def _contact(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
         problem, samples = self.problem, self._samples
@@ -272,6 +286,64 @@ class Objective:
                 _add_per_person(hessian, gradient, padded, mixture.residual)
 
         return Contribution(values, add)
+
+
+@dataclass(frozen=True, eq=False)
+class _Marks:
+    """A body's keypoints and, last, its centre of mass: sums over points of its surface and joints.
+
+    Attributes:
+        support: the points. index, weight: what each mark sums. sole_depth: of the floor below each sole, metres.
+    """
+
+    support: SkinnedPoints
+    index: Int[Tensor, "26 support"]
+    weight: Float[Tensor, "26 support"]
+    sole_depth: Float[Tensor, "K"]
+
+    @classmethod
+    def of(cls, body: FitBody) -> "_Marks":
+        mass = body.surface.rest.new_tensor(joint_masses())[None]
+        joints = (torch.arange(mass.shape[1], device=mass.device) + body.model.num_vertices)[None]
+        width = max(body.keypoint_index.shape[1], mass.shape[1])
+        index, weight = (
+            torch.cat([torch.nn.functional.pad(a, (0, width - a.shape[1])) for a in both])
+            for both in ((body.keypoint_index, joints), (body.keypoint_weight, mass))
+        )
+        used, index = torch.unique(index, return_inverse=True)
+        support = body.surface.take(used[:, None], torch.ones(len(used), 1))
+        level = (weight * support.rest[index][..., 1]).sum(-1)[list(SOLES)]
+        return cls(support, index, weight, level - level.min())
+
+    def posed(self, pose: Pose, frames: Frames) -> "_PosedMarks":
+        skinned = self.support.posed(pose, frames)
+        return _PosedMarks(
+            self, pose, frames, skinned, (self.weight[..., None] * skinned.points[..., self.index, :]).sum(-2)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _PosedMarks:
+    """The marks of people in a pose; their Jacobian is made once, by the first term that asks.
+
+    Attributes:
+        points: (N, P, 26, 3).
+    """
+
+    marks: _Marks
+    pose: Pose
+    frames: Frames
+    skinned: Skinned
+    points: Float[Tensor, "N P 26 3"]
+
+    @property
+    def keypoints(self) -> Float[Tensor, "N P 25 3"]:
+        return self.points[:, :, :_MASS]
+
+    @cached_property
+    def jacobian(self) -> Float[Tensor, "N P 26 3 80"]:
+        index, weight = (a.expand(*self.points.shape[:2], *a.shape) for a in (self.marks.index, self.marks.weight))
+        return self.marks.support.jacobian(self.pose, self.frames, self.skinned.shaped, index, weight)
 
 
 def _outward(x: Tensor, nearest: Tensor, corners: Tensor, depth: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Every number of the fit: meaning, unit, default and where it comes from."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -45,6 +46,33 @@ REFIT = (replace(SCHEDULE[1], shape=True), *SCHEDULE[3:])
 """From an earlier fit on: shape free once more, then straight to the interpenetration that was there before."""
 
 
+def _check_positive(options: object, names: Sequence[str]) -> None:
+    for name in names:
+        values = getattr(options, name)
+        if not all(value > 0 for value in (values if isinstance(values, tuple) else (values,))):
+            raise ValueError(f"{name} must be positive, got {values}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stance:
+    """How firmly people stand on one floor; see `apu.fit.losses.ground`.
+
+    Attributes:
+        floor_sigma: of a foot above or below the floor, metres. floor_scale: metres above it a foot counts as raised.
+        tilt_sigma: radians that a camera is turned about its viewing direction, and that it looks up or down.
+        balance_sigma, balance_scale: of the centre of mass beside the feet that carry it, metres.
+    """
+
+    floor_sigma: float = 0.015
+    floor_scale: float = 0.12
+    tilt_sigma: tuple[float, float] = (0.05, 0.15)
+    balance_sigma: float = 0.12
+    balance_scale: float = 0.3
+
+    def __post_init__(self) -> None:
+        _check_positive(self, [field.name for field in fields(self)])
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
     """What the objective weighs and when it stops.
@@ -70,6 +98,7 @@ class FitOptions:
         limit_sigma: joint limits, radians beyond them.
         beta_sigma: L_beta, standard deviations of the shape space. child_sigma: of the 11th beta from the start.
         transl_sigma: metres from the start along x, y, z (depth is what a start knows least).
+        stance: how people stand on the floor, where their feet are seen.
         gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.mixture`).
         doubt: what it costs the objective to fit without a contact of W = 1 that a program stated; a curator's contacts
             stay.
@@ -100,6 +129,7 @@ class FitOptions:
     beta_sigma: float = 1.0
     child_sigma: float = 0.1
     transl_sigma: tuple[float, float, float] = (0.15, 0.15, 0.15)
+    stance: Stance = Stance()
     gmm_weight: float = 1.0
     doubt: float = 12.0
     leading: int = 2
@@ -112,10 +142,7 @@ class FitOptions:
         if not (self.schedule and self.refit):
             raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
-        for name in (*sigmas, "max_seconds", "contact_pairs", "leading", "reprojection_limit"):
-            values = getattr(self, name)
-            if not all(value > 0 for value in (values if isinstance(values, tuple) else (values,))):
-                raise ValueError(f"{name} must be positive, got {values}")
+        _check_positive(self, [*sigmas, "max_seconds", "contact_pairs", "leading", "reprojection_limit"])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the record kept with a fit."""

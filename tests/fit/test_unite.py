@@ -14,6 +14,7 @@ from apu.errors import FitError
 from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair, fit_pairs, lies_closer_exchanged
 from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Objective
+from apu.fit.options import Stance
 from apu.fit.problem import build_problem
 from apu.fit.proxy import fit_body
 from apu.fit.start import initial_pose
@@ -223,6 +224,11 @@ def test_limbs_that_start_inside_the_other_body_come_out(scene, body: BodyModel)
 def test_options_check_themselves(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
         FitOptions(**{name: value})
+
+
+def test_the_stance_checks_itself() -> None:
+    with pytest.raises(ValueError, match="tilt_sigma"):
+        Stance(tilt_sigma=(0.1, 0.0))
 
 
 def test_a_push_apart_keeps_the_shapes(scene, body: BodyModel) -> None:

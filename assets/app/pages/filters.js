@@ -3,7 +3,6 @@
 import {h} from "../dom.js";
 import {context} from "./shell.js";
 
-const TYPING_MS = 150;
 const {states: STATES, orders: ORDERS} = context.words;
 
 const field = (label, ...inputs) => h("label", {class: "field"}, h("span", {}, label), ...inputs);
@@ -46,7 +45,7 @@ export function filterForm(query, {names, changed}) {
     changed(read(form));
   };
   form.addEventListener("change", send);
-  form.elements.q.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(send, TYPING_MS); });
+  form.elements.q.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(send, 250); });
   return {
     node: form,
     fill(facets) {
