@@ -74,6 +74,7 @@ class Desk:
     Args:
         workspace: the store. pictures: draws its meshes. curator: name of who sits here unless they say otherwise.
         trouble: says in one sentence whether the fit worker is down. restart: starts it again.
+        idle: what to do for fits to be made, where the server has no worker; else empty.
     """
 
     def __init__(
@@ -84,9 +85,10 @@ class Desk:
         curator: str,
         trouble: Callable[[], str],
         restart: Callable[[], None],
+        idle: str = "",
     ) -> None:
         self._workspace, self._pictures, self._curator = workspace, pictures, curator
-        self._trouble, self._restart = trouble, restart
+        self._trouble, self._restart, self._idle = trouble, restart, idle
 
     def visitor(self, name: str, account: Account | None) -> Visitor:
         """Who asks: the account where there is one, whatever name the page sends."""
@@ -133,7 +135,9 @@ class Desk:
         job = fitting.latest(self._workspace, pair, "fit")
         fan = self._workspace.fans.get(pair)
         return {
-            "job": job_screen(job, jobs.ahead(job.id) if job else (), revision=contacts_revision(record)),
+            "job": job_screen(
+                job, jobs.ahead(job.id) if job else (), revision=contacts_revision(record), idle=self._idle
+            ),
             "fan": self._fan(pair, fan),
             "revision": record.sheet.revision,
             "fits": len(record.fits),
@@ -148,7 +152,7 @@ class Desk:
 
     def _fan(self, pair: int, fan: FanRecord | None) -> Json:
         job = fitting.latest(self._workspace, pair, "fan")
-        return fitting.fan_screen(fan, job, self._workspace.jobs.ahead(job.id) if job else ())
+        return fitting.fan_screen(fan, job, self._workspace.jobs.ahead(job.id) if job else (), self._idle)
 
     def _check_role(self, action: Action, visitor: Visitor) -> None:
         """Viewers only look; what another left to settle is theirs or an admin's.
@@ -222,7 +226,7 @@ class Desk:
             return _Next(pair=blind.record.summary.id, review=action.review)
         if action.pair is not None and self._workspace.has_pair(action.pair):
             return _Next(pair=action.pair)
-        first = self._onwards(None, line, visitor) or self._first()
+        first = self._onwards(None, line, visitor)
         if action.pair is None:
             return _Next(pair=first)
         missing = f"There is no pair {action.pair} in this workspace; this is the first one."
@@ -333,7 +337,7 @@ class Desk:
         found = self._workspace.reviews.next(visitor.name)
         if found:
             return _Next(pair=found.pair, review=found.id)
-        return _Next(pair=self._onwards(None, Line(), visitor) or self._first(), notice=_done(none))
+        return _Next(pair=self._onwards(None, Line(), visitor), notice=_done(none))
 
     # What is shown --------------------------------------------------------------------------------------------------
 
@@ -345,13 +349,14 @@ class Desk:
             "queue": {"total": 0, "query": line.query, "words": line.words}, "held": "", "draft": None, "review": None,
             "judgements": None, "empty": "",
         }  # fmt: skip
-        if shown.pair is None:
-            return screen | {"empty": NO_PAIRS}
         try:
-            review = shown.review or self._workspace.reviews.taken_by(visitor.name).get(shown.pair)
+            pair = shown.pair if shown.pair is not None else self._first()
+            if pair is None:
+                return screen | {"empty": NO_PAIRS}
+            review = shown.review or self._workspace.reviews.taken_by(visitor.name).get(pair)
             if review is not None:
                 return screen | self._blind(review, line, visitor)
-            return screen | self._pair(self._workspace.pair(shown.pair), line, visitor)
+            return screen | self._pair(self._workspace.pair(pair), line, visitor)
         except (ApuError, ValueError) as error:
             return screen | {"notice": _error(_sentence(str(error)))}
 
@@ -368,6 +373,7 @@ class Desk:
                 record,
                 job=job,
                 worker=self._trouble(),
+                idle=self._idle,
                 no_mesh=no_mesh,
                 terms=terms,
                 ahead=workspace.jobs.ahead(job.id) if job else (),

@@ -67,7 +67,7 @@ def latest(workspace: Workspace, pair: int, kind: str) -> JobRecord | None:
     return next((job for job in reversed(jobs) if job.kind == kind and not job.prepared), None)
 
 
-def fan_screen(fan: FanRecord | None, job: JobRecord | None, ahead: Sequence[str]) -> Json:
+def fan_screen(fan: FanRecord | None, job: JobRecord | None, ahead: Sequence[str], idle: str) -> Json:
     """The fan of a pair: its alternatives, the best first, or how far it is."""
     open_job = job if job and job.state in ("queued", "running") else None
     return {
@@ -77,7 +77,7 @@ def fan_screen(fan: FanRecord | None, job: JobRecord | None, ahead: Sequence[str
         else [],
         "running": open_job is not None,
         "fraction": open_job.progress.get("fraction", 0.0) if open_job else 0.0,
-        "sentence": _fan_sentence(job, ahead) if fan is None else "",
+        "sentence": _fan_sentence(job, ahead, idle) if fan is None else "",
         "ahead": list(ahead),
     }
 
@@ -96,11 +96,11 @@ def _alternative(fan: FanRecord, each: AlternativeRecord, digit: int) -> Json:
     }
 
 
-def _fan_sentence(job: JobRecord | None, ahead: Sequence[str]) -> str:
+def _fan_sentence(job: JobRecord | None, ahead: Sequence[str], idle: str) -> str:
     if job is None:
         return ""
     return {
-        "queued": waits(ahead),
+        "queued": waits(ahead, idle),
         "running": "Fitting the likeliest alternatives.",
         "failed": f"No alternatives: {job.error.rstrip('.')}.",
     }.get(job.state, "")

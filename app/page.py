@@ -16,7 +16,7 @@ VENDOR = "apu-vendor"
 PANELS = ("photo", "meshes", "fan", "contacts", "fit", "decide")
 
 _FONT = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
-_STYLES = ("theme.css", "page.css", "panels.css", "queue.css", "fan.css", "tour.css")
+_STYLES = ("theme.css", "page.css", "panels.css", "scene.css", "queue.css", "fan.css", "tour.css")
 
 _BAR = ("tour", "header", "queue", "decisions", "keys")
 """The bar and what opens below it; before it the card of the tour, the first thing Tab comes to."""

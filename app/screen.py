@@ -54,6 +54,7 @@ def pair_screen(
     ahead: Sequence[str] = (),
     wrong: Mapping[int, str] | None = None,
     fan: Json | None = None,
+    idle: str = "",
 ) -> Json:
     """One pair with all that its panels need.
 
@@ -65,6 +66,7 @@ def pair_screen(
         terms: the latest fit's loss curves, step by step.
         ahead: whose fits come before a waiting `job`.
         wrong: why contacts are probably wrong, by their number (`app.doubts`).
+        idle: what to do where this server has no fit worker at all, else empty.
         fan: the pair's alternatives (`app.fitting.fan_screen`); None where none are offered.
     """
     observation, fit = record.observation, record.fits[-1] if record.fits else None
@@ -92,9 +94,9 @@ def pair_screen(
         "stale": bool(fit and fit.stale),
         "figures": figures(fit),
         "fitList": [] if no_mesh else fit_list(record),
-        "fitSentence": _fit_sentence(fit, job, worker, record, ahead),
+        "fitSentence": _fit_sentence(fit, job, worker, record, ahead, idle),
         "worker": worker,
-        "job": job_screen(job, ahead, revision=contacts_revision(record)),
+        "job": job_screen(job, ahead, revision=contacts_revision(record), idle=idle),
         "action": _next_action(fit, job, worker),
         "terms": terms,
         "start": pictures_of(None if no_mesh else start_meshes(record)),
@@ -152,7 +154,9 @@ def _next_action(fit: FitRecord | None, job: JobRecord | None, worker: str) -> J
     return None
 
 
-def job_screen(job: JobRecord | None, ahead: Sequence[str] = (), *, revision: int | None = None) -> Json | None:
+def job_screen(
+    job: JobRecord | None, ahead: Sequence[str] = (), *, revision: int | None = None, idle: str = ""
+) -> Json | None:
     """Where a fit stands, in numbers and in one sentence; `outdated`: the contacts are not those it began with."""
     if job is None:
         return None
@@ -164,7 +168,7 @@ def job_screen(job: JobRecord | None, ahead: Sequence[str] = (), *, revision: in
         "state": job.state,
         "cancelling": job.cancelling,
         "outdated": revision is not None and job.revision < revision,
-        "sentence": _job_sentence(job, ahead),
+        "sentence": _job_sentence(job, ahead, idle),
         "fraction": progress.get("fraction", 0.0),
         "terms": progress.get("terms", {}),
         **pictures_of(live, f"?step={progress.get('step', 0)}"),
@@ -342,12 +346,12 @@ def _conflict(edit: Edit | Decision) -> str:
 
 
 def _fit_sentence(
-    fit: FitRecord | None, job: JobRecord | None, worker: str, record: PairRecord, ahead: Sequence[str]
+    fit: FitRecord | None, job: JobRecord | None, worker: str, record: PairRecord, ahead: Sequence[str], idle: str
 ) -> str:
     if worker:
         return worker
     if job and job.state != "done" and not (fit and job.finished_at and fit.made_at > job.finished_at):
-        return _job_sentence(job, ahead)
+        return _job_sentence(job, ahead, idle)
     if fit is None:
         return "Not fitted yet: the meshes are the first guess."
     if fit.stale:
@@ -358,19 +362,19 @@ def _fit_sentence(
     return f"Fitted to {contacts} in {fit.seconds:.1f} s.{swapped}{kept}"
 
 
-def waits(ahead: Sequence[str]) -> str:
-    """Who comes first, in one sentence."""
+def waits(ahead: Sequence[str], idle: str) -> str:
+    """Who comes first, or what to do where there is nobody who fits (`idle`), in one sentence."""
     if not ahead:
-        return "Waiting for the fit worker."
+        return idle or "Waiting for the fit worker."
     names = ", ".join(name or "the program" for name in dict.fromkeys(ahead))
     return f"{len(ahead)} {'fit' if len(ahead) == 1 else 'fits'} before yours: {names}."
 
 
-def _job_sentence(job: JobRecord, ahead: Sequence[str]) -> str:
+def _job_sentence(job: JobRecord, ahead: Sequence[str], idle: str) -> str:
     if job.state == "running" and job.progress:
         return f"Stage {job.progress['stage']}, step {job.progress['step']}."
     return {
-        "queued": waits(ahead),
+        "queued": waits(ahead, idle),
         "running": "Starting.",
         "done": "Fitted.",
         "failed": f"The fit failed: {job.error.rstrip('.')}.",

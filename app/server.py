@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import shlex
 import socket
 import tempfile
 import threading
@@ -34,6 +35,7 @@ from review_db import Workspace
 from review_db.accounts import Accounts
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+NO_WORKER = "Waiting for a fit worker, which this server has not; start one with: python -m app.worker {path}"
 _SWEEP_S = 5.0
 _BINARY = "application/octet-stream"
 
@@ -70,7 +72,8 @@ def create_app(
     supervisor, runner = Supervisor(workspace, device=device, body=body), Runner(workspace, body=body)
     name = curator or default_curator()
     trouble = (lambda: supervisor.trouble) if worker else (lambda: "")
-    desk = Desk(workspace, pictures, curator=name, trouble=trouble, restart=supervisor.restart)
+    idle = "" if worker else NO_WORKER.format(path=shlex.quote(str(workspace.path)))
+    desk = Desk(workspace, pictures, curator=name, trouble=trouble, restart=supervisor.restart, idle=idle)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

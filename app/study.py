@@ -31,9 +31,26 @@ def make_meshes(workspace: Workspace, study: int, *, body_file: Path | None = No
     def make(pair: int) -> None:
         record = workspace.pair(pair)
         for method in studies.wanted(study, pair):
-            studies.add_mesh(study, pair, method, _METHODS[method](workspace, record, body()), body().name)
+            studies.add_mesh(study, pair, method, _params(method, workspace, record, body()), body().name)
 
     return make
+
+
+def _params(method: str, workspace: Workspace, record: PairRecord, body: BodyModel) -> BodyParams:
+    """What a method makes of a pair: one of this program's own, else the latest stored fit that names it."""
+    if method in _METHODS:
+        return _METHODS[method](workspace, record, body)
+    fits = [fit for fit in record.fits if fit.options.get("method") == method]
+    if not fits:
+        raise FitError(f"{record.image.name} has no fit by the method {method!r}")
+    return _stored(workspace, record, body, fits[-1].id, f"fit by {method!r}")
+
+
+def _stored(workspace: Workspace, record: PairRecord, body: BodyModel, fit: int, what: str) -> BodyParams:
+    result = workspace.fit(fit)
+    if result.body != body.name:
+        raise FitError(f"the {what} of {record.image.name} was made with another body ({result.body})")
+    return result.params
 
 
 def _start(workspace: Workspace, record: PairRecord, body: BodyModel) -> BodyParams:
@@ -71,10 +88,7 @@ def _curated(workspace: Workspace, record: PairRecord, body: BodyModel) -> BodyP
     fit = decision.fit_id if decision and decision.verdict is Verdict.ACCEPT else None
     if fit is None:
         raise FitError(f"{record.image.name} is not accepted, so there is no curated fit of it")
-    result = workspace.fit(fit)
-    if result.body != body.name:
-        raise FitError(f"the accepted fit of {record.image.name} was made with another body ({result.body})")
-    return result.params
+    return _stored(workspace, record, body, fit, "accepted fit")
 
 
 def _wrong(workspace: Workspace, record: PairRecord, body: BodyModel) -> BodyParams:

@@ -23,7 +23,7 @@ from review_db.preference import Rating
 from review_db.sheets import curator_id
 
 METHODS = ("start", "no contacts", "automatic", "curated")
-"""Whose meshes can be compared."""
+"""Whose meshes can be compared in every workspace; beside them the methods that stored fits name (`fitted_by`)."""
 
 WRONG = "wrong"
 """The method of an attention check."""
@@ -83,6 +83,27 @@ _READY = """
 _ADD_MESH = "INSERT OR IGNORE INTO study_meshes (study_id, pair_id, method, body, params) VALUES (?, ?, ?, ?, ?)"
 
 
+# A fit says by its options whose it is; those of this program's own engine name no method.
+_NAMED = """
+SELECT DISTINCT json_extract(options, '$.method') AS method, pair_id FROM fits
+WHERE json_type(options, '$.method') = 'text' ORDER BY method, pair_id
+"""
+
+
+def fitted_by(database: Database) -> dict[str, tuple[int, ...]]:
+    """The methods that stored fits name in their options (``"method"``), each with the pairs that it has fitted.
+
+    Whatever makes or brings in a fit takes part in studies that way.
+    """
+    with database.read() as connection:
+        rows = connection.execute(_NAMED).fetchall()
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        if row["method"].strip() and row["method"] not in (*METHODS, WRONG):
+            found.setdefault(row["method"], []).append(row["pair_id"])
+    return {method: tuple(pairs) for method, pairs in found.items()}
+
+
 class Studies:
     """The studies of one workspace."""
 
@@ -104,25 +125,31 @@ class Studies:
         """Make a study; gives its id. Its meshes are added later (`add_mesh`).
 
         Args:
-            name: of the study. owner: who makes it. pairs: to draw from. methods: at least two of `METHODS`.
+            name: of the study. owner: who makes it.
+            pairs: to draw from; those that one of `fitted_by` has not fitted are left out.
+            methods: at least two of `METHODS` and `fitted_by`.
             shared: pairs that every rater sees, with every two methods. own: items that each rater has alone, each of
                 another pair. checks: attention checks. seed: of everything drawn.
 
         Raises:
             ValueError: an argument is none of these, or there are too few pairs.
         """
-        if not name.strip() or len(set(methods)) < 2 or not set(methods) <= set(METHODS):
-            raise ValueError(f"a study needs a name and two or more of the methods {', '.join(METHODS)}")
+        fitted = fitted_by(self._database)
+        known = [*METHODS, *fitted]
+        if not name.strip() or len(set(methods)) < 2 or not set(methods) <= set(known):
+            raise ValueError(f"a study needs a name and two or more of the methods {', '.join(known)}")
+        for method in set(methods) & set(fitted):
+            pairs = sorted(set(pairs) & set(fitted[method]))
         if min(shared, own, checks) < 0 or shared + own < 1 or len(pairs) < shared + bool(own) or checks > len(pairs):
             raise ValueError(f"{len(pairs)} pairs are too few for {shared} shared ones, {own} own and {checks} checks")
         draw = random.Random(seed)  # noqa: S311 - drawn to be repeatable
         drawn = sorted(set(pairs))
         draw.shuffle(drawn)
-        duels = list(combinations(sorted(methods, key=METHODS.index), 2))
+        duels = list(combinations(sorted(methods, key=known.index), 2))
         items = [(pair, "shared", *duel) for pair in drawn[:shared] for duel in duels]
         if own:
             items += [(pair, "own", *duels[place % len(duels)]) for place, pair in enumerate(drawn[shared:])]
-        items += [(pair, "check", max(methods, key=METHODS.index), WRONG) for pair in draw.sample(drawn, checks)]
+        items += [(pair, "check", max(methods, key=known.index), WRONG) for pair in draw.sample(drawn, checks)]
         with self._database.write() as connection:
             row = {"name": name.strip(), "owner_id": curator_id(connection, owner), "seed": seed, "own": own}
             study = insert(connection, "studies", row | {"methods": json.dumps(list(methods)), "made_at": now()})

@@ -74,5 +74,25 @@
     return timed(() => document.querySelector(`.entry[data-id="${id}"]`).click(), () => pair() === id && shows(id));
   }
 
-  window.bench = {ready, next, edit, filter, jump};
+  /** Milliseconds since the navigation until the library's first page has its lines; their pictures come after. */
+  async function listed() {
+    await until(() => one(".tiles")?.dataset.turn && one(".tile-pair"));
+    return performance.now();
+  }
+
+  /** Another list in the library: its next page, or another value of a field of its filter. */
+  async function list(name, value) {
+    await listed();
+    const before = one(".tiles").dataset.turn;
+    const act = () => {
+      if (name === "page") return one(".paging [aria-label='Next page']").click();
+      if (name === "state") return one(`.filters [name=state][value=${value}]`).click();
+      const field = one(".filters").elements[name];
+      field.value = value;
+      field.dispatchEvent(new Event(name === "q" ? "input" : "change", {bubbles: true}));
+    };
+    return timed(act, () => one(".tiles").dataset.turn !== before);
+  }
+
+  window.bench = {ready, next, edit, filter, jump, listed, list};
 })();

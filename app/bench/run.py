@@ -32,6 +32,13 @@ FILTERS = (
 )  # fmt: skip
 """Every kind of filter and order, as in an address."""
 
+LISTS = (
+    ("page", ""), ("state", "fitted"), ("page", ""), ("order", "worst_fit"), ("q", "wrestling"), ("q", ""),
+    ("order", "stratified"), ("page", ""), ("simulated", "1"), ("q", "street_0000"), ("state", "fitted"), ("q", ""),
+    ("order", "uncertain"), ("page", ""), ("order", "id"),
+)  # fmt: skip
+"""What is done in the library, each from the list before: its next page, a filter, an order, a search."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
@@ -41,6 +48,8 @@ class Times:
         next_p95_ms: the next pair, preloaded while its forerunner is looked at, can be worked on: its contacts and its
             photograph are there. jump_p95_ms: the same of a pair chosen from a filtered list, which nothing preloads.
         edit_p95_ms: a contact's sides turned. filter_p95_ms: another filter or order: list and counts.
+        library_p95_ms: a list in the library, in a second page: its first page, the next one, another filter, order or
+            search, the pause after typing included; its pictures come after.
         first_load_ms: the page with its first pair, in a browser that has nothing of it; the median.
     """
 
@@ -48,6 +57,7 @@ class Times:
     jump_p95_ms: float
     edit_p95_ms: float
     filter_p95_ms: float
+    library_p95_ms: float
     first_load_ms: float
 
 
@@ -131,9 +141,22 @@ def _measure(browser: "Browser", url: str, rounds: int) -> Times:
         jumps = [timed("jump", FILTERS[number % len(FILTERS)], number % 20) for number in range(rounds)]
     finally:
         page.context.close()
+    lists = _library(browser, url, rounds)
     p95 = {name: float(np.percentile(times, 95)) for name, times in
-           (("next", moves), ("jump", jumps), ("edit", edits), ("filter", filters))}  # fmt: skip
+           (("next", moves), ("jump", jumps), ("edit", edits), ("filter", filters),
+            ("library", lists))}  # fmt: skip
     return Times(**{f"{name}_p95_ms": value for name, value in p95.items()}, first_load_ms=float(np.median(loads)))
+
+
+def _library(browser: "Browser", url: str, rounds: int) -> list[float]:
+    page = _open(browser, f"{url}/library")
+    try:
+        page.wait_for_function("window.bench !== undefined")
+        times = [page.evaluate("bench.listed()")]
+        acts = [list(LISTS[number % len(LISTS)]) for number in range(rounds)]
+        return times + [page.evaluate("act => bench.list(...act)", act) for act in acts]
+    finally:
+        page.context.close()
 
 
 def _open(browser: "Browser", url: str) -> "Page":

@@ -1,23 +1,16 @@
 """One pair to read: its history in words, every answer, fit, decision and review, and its meshes from all sides."""
 
 from dataclasses import replace
-from typing import Annotated, Literal
 
-from fastapi import FastAPI, Request, Response
-from fastapi import Path as InPath
+from fastapi import FastAPI, Request
 
-from app.meshes import Meshes, Source
+from app.meshes import crop_box
 from app.pages.history import events, words_of
 from app.pages.shell import Json, Site
-from app.pages.thumbs import TURNS, turned
-from app.responses import Id, pictured
-from app.screen import figures, fit_list
-from app.second import check_sight
+from app.screen import figures, fit_list, pictures_of
 from apu.errors import ApuError
 from review_db import AnswerRecord, PairRecord, PairSummary, ReviewRecord
 from review_db.records import DecisionRecord
-
-Step = Annotated[int, InPath(ge=0, lt=TURNS)]
 
 
 def add_pair(app: FastAPI, site: Site) -> None:
@@ -33,20 +26,15 @@ def add_pair(app: FastAPI, site: Site) -> None:
             name: found.id if (found := workspace.next_pair(record.summary, backwards=name == "previous")) else None
             for name in ("previous", "next")
         }
-        return {"steps": TURNS, "blind": blind, **_pair(site, record, reviews, names=visitor.sees_names), **neighbours}
-
-    @app.get("/turn/{pair}/{source}/{number}/{step}")
-    def turn(request: Request, pair: Id, source: Literal["guess", "start", "fit"], number: Id, step: Step) -> Response:
-        meshes = Meshes(pair=pair, source=Source(source), number=number)
-        check_sight(site.workspace, meshes, site.who(request))
-        return pictured(request, turned(site, meshes, step), "image/webp")
+        return {"blind": blind, **_pair(site, record, reviews, names=visitor.sees_names), **neighbours}
 
 
 def _pair(site: Site, record: PairRecord, reviews: list[ReviewRecord], *, names: bool) -> Json:
-    summary = record.summary
+    summary, (x0, y0, x1, y1) = record.summary, crop_box(record.observation)
     return {
         **_summary(summary),
         "size": list(record.image.size),
+        "crop": dict(zip(("x", "y", "width", "height"), (x0, y0, x1 - x0, y1 - y0), strict=True)),
         "sha256": record.image.sha256,
         "inputs": [f"{each.kind}: {each.name}" for each in record.image.inputs],
         "note": record.sheet.note,
@@ -92,7 +80,8 @@ def _fits(site: Site, record: PairRecord, *, names: bool) -> list[Json]:
     try:
         site.pictures.check(record)
     except (ApuError, ValueError) as reason:
-        return [{"id": 0, "number": 0, "words": str(reason), "figures": figures(None), "stale": False, "stills": None}]
+        missing = {"id": 0, "number": 0, "words": str(reason), "figures": figures(None), "stale": False}
+        return [missing | pictures_of(None)]
     unnamed = record if names else replace(record, fits=tuple(replace(fit, curator="") for fit in record.fits))
     return fit_list(unnamed)
 

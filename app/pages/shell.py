@@ -38,7 +38,7 @@ _SHELL = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{t
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{assets}/theme.css"><link rel="stylesheet" href="{assets}/page.css">
-<link rel="stylesheet" href="{assets}/pages/pages.css">
+<link rel="stylesheet" href="{assets}/scene.css"><link rel="stylesheet" href="{assets}/pages/pages.css">
 <script type="application/json" id="context">{context}</script>
 <script type="module" src="{assets}/pages/start.js"></script></head>
 <body class="pages apu"><noscript>This page needs JavaScript.</noscript></body></html>"""

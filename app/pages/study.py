@@ -3,6 +3,7 @@
 Pictures are asked for by item and side, and drawn without contacts, so that nothing a rater gets names a method.
 """
 
+import hashlib
 from typing import Annotated, Literal
 
 import cv2
@@ -21,7 +22,7 @@ from review_db import PairState
 from review_db.preference import ATTENTIVE, Results, results
 from review_db.rates import Share
 from review_db.runs import Runs
-from review_db.studies import METHODS, Studies, StudyRecord
+from review_db.studies import METHODS, Studies, StudyRecord, fitted_by
 
 PICTURE = (420, 440)
 Name = Annotated[str, Query(max_length=60)]
@@ -32,7 +33,7 @@ class Create(Sent):
 
     name: str = Field(min_length=1, max_length=100)
     address: str = Field(default="", max_length=2000)
-    methods: list[str] = Field(max_length=len(METHODS))
+    methods: list[str] = Field(max_length=20)
     shared: int = Field(ge=0, le=1000)
     own: int = Field(ge=0, le=1000)
     checks: int = Field(ge=0, le=100)
@@ -63,7 +64,7 @@ def add_study(app: FastAPI, site: Site) -> None:
         visitor = site.visitor(request)
         rater = _rater(site, visitor, curator)
         return {
-            "methods": list(METHODS),
+            "methods": [*METHODS, *fitted_by(site.workspace.database)] if visitor.may_set_up else [],
             "studies": [_study(studies, each, rater, visitor.may_set_up) for each in studies.list()],
         }
 
@@ -81,7 +82,7 @@ def add_study(app: FastAPI, site: Site) -> None:
     ) -> Response:  # fmt: skip
         shown = studies.sides(item, _rater(site, _may_rate(site.visitor(request)), curator))
         method = shown.left if side == "left" else shown.right
-        name = f"photo-{shown.pair}-study-{item}-{METHODS.index(method) if method in METHODS else 'x'}-{direction}.webp"
+        name = f"photo-{shown.pair}-study-{item}-{hashlib.sha256(method.encode()).hexdigest()[:12]}-{direction}.webp"
         return pictured(
             request, kept(site.scratch / name, lambda: _draw(site, studies, item, method, direction)), "image/webp"
         )

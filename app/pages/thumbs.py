@@ -1,4 +1,4 @@
-"""Small pictures of pairs and the steps of their turntable: made when they are first looked at, then kept."""
+"""Small pictures of pairs: made when they are first looked at, then kept."""
 
 import threading
 from collections.abc import Callable
@@ -10,15 +10,10 @@ import numpy as np
 from app.meshes import Meshes, Picture, Source
 from app.pages.shell import Site
 from apu.errors import ApuError, InputError
-from apu.render import view
 from review_db import PairRecord
 
 SIZE = (320, 240)
-TURN = (520, 520)
-"""Sizes in pixels."""
-
-TURNS = 24
-"""Steps of a whole turn."""
+"""Pixels."""
 
 _OPACITY = 0.8
 _MAKING = threading.Lock()
@@ -41,12 +36,6 @@ def thumbnail(site: Site, record: PairRecord, *, alone: bool) -> bytes:
     return kept(site.scratch / name, lambda: _draw(site, meshes, alone))
 
 
-def turned(site: Site, meshes: Meshes, step: int) -> bytes:
-    """The meshes as WebP after `step` of `TURNS` steps about the upright axis; errors as `Pictures.picture`."""
-    name = f"photo-{meshes.pair}-turn-{meshes.name}-{step}.webp"
-    return kept(site.scratch / name, lambda: _turn(site, meshes, step))
-
-
 def kept(path: Path, make: Callable[[], bytes]) -> bytes:
     """What a file holds, made and kept there where it is not there yet; one is made at a time."""
     if path.is_file():
@@ -57,15 +46,6 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
         part.write_bytes(data)
         part.replace(path)
     return data
-
-
-def _turn(site: Site, meshes: Meshes, step: int) -> bytes:
-    vertices = site.pictures.vertices(meshes)
-    middle = (vertices.min((0, 1)) + vertices.max((0, 1))) / 2
-    angle = 2 * np.pi * step / TURNS
-    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], np.float32)
-    seen = view((vertices - middle) @ turn.T, site.pictures.body.faces, "front", TURN)
-    return encoded(cv2.cvtColor(seen, cv2.COLOR_RGB2BGR), meshes.pair)
 
 
 def _draw(site: Site, meshes: Meshes, alone: bool) -> bytes:

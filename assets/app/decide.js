@@ -59,7 +59,7 @@ export function mount(root) {
 }
 
 function decision({pair: {decision: said, note: stored}, draft, review, judgements}) {
-  if (review) return [h("span", {class: "badge"}, "second review"), h("span", {class: "muted"}, "as nobody has touched it; what do you say?")];
+  if (review) return [h("span", {class: "badge"}, "second review"), h("span", {class: "muted"}, "untouched by others: what do you say?")];
   if (judgements) return [h("span", {class: "verdict flag"}, "They disagree"), h("span", {class: "muted"}, "your decision settles it")];
   if (said) return [h("span", {class: `verdict ${said.verdict}`}, said.words), h("span", {class: "muted"}, said.who)];
   if (draft?.note && draft.note !== stored) return [h("span", {class: "muted"}, "Your note is a draft; ⏎ in it saves.")];

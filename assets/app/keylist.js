@@ -13,10 +13,12 @@ let wanted = ""; // keys that were pressed for it and are another action's
 let waiting = 0;
 let before = null; // what had the focus
 let extra = () => null; // what a page puts at the foot of its list
+let may = () => true; // whether who looks may do an action
 
-/** Put the list, closed, into an element; `foot()` may give more buttons for it. */
-export function mount(root, {page: of, foot}) {
+/** Put the list, closed, into an element, of the actions that `allowed(name)` has; `foot()` may give more buttons for it. */
+export function mount(root, {page: of, foot, allowed}) {
   page = of;
+  may = allowed;
   if (foot) extra = foot;
   panel = h("aside", {class: "keys", hidden: true, "aria-label": "Keys"});
   panel.addEventListener("click", (event) => clicked(event.target.closest("button")));
@@ -48,15 +50,16 @@ function draw() {
   const focused = panel.contains(document.activeElement) ? document.activeElement.dataset.part : null;
   const at = panel.scrollTop;
   const [first, ...others] = Object.entries(keymap.GROUPS[page] ?? {});
-  const groups = [first, ...Object.entries(keymap.GROUPS.everywhere), ...others].filter(Boolean); // columns of like height
+  const groups = [first, ...Object.entries(keymap.GROUPS.everywhere), ...others].filter(Boolean) // columns of like height
+    .map(([title, actions]) => [title, Object.keys(actions).filter(may)]).filter(([, names]) => names.length);
   panel.replaceChildren(
     h("div", {class: "head"}, h("h2", {}, "Keys"),
       h("label", {}, h("input", {type: "checkbox", class: "switch", "data-part": "switch", checked: keymap.isOn()}), "single keys act"),
       h("button", {type: "button", class: "small", "data-part": "defaults", "data-do": "defaults", disabled: !keymap.anyOwn()}, "Back to the defaults"),
       h("button", {type: "button", class: "quiet", "data-part": "close", "data-do": "close"}, "Close", h("kbd", {}, "Esc"))),
     h("p", {class: "sentence", role: "status"}, said()),
-    h("div", {class: "groups"}, groups.map(([title, actions]) => h("section", {"aria-label": title},
-      h("h3", {}, title), h("ul", {}, Object.keys(actions).map(row))))),
+    h("div", {class: "groups"}, groups.map(([title, names]) => h("section", {"aria-label": title},
+      h("h3", {}, title), h("ul", {}, names.map(row))))),
     h("div", {class: "foot"}, extra() ?? []));
   panel.scrollTop = at;
   panel.querySelector(`[data-part="${focused}"]:not(:disabled)`)?.focus({preventScroll: true});

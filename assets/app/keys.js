@@ -131,13 +131,16 @@ document.adoptedStyleSheets.push(forbidden);
 export const hideForbidden = ({screen: {mayWrite}}) => document.body.classList.toggle("looks", !mayWrite);
 
 export function mount(root) {
-  keylist.mount(root, {page: "review", foot: tour.again});
+  keylist.mount(root, {page: "review", foot: () => state.screen?.mayWrite && tour.again(), allowed});
 }
+
+/** Whether who looks may do an action. */
+const allowed = (name) => name.startsWith("go-") || LOOKING.has(name) || Boolean(state.screen?.mayWrite);
 
 /** Do an action, of something that has a number where it needs one. */
 function perform(name, id) {
   if (name.startsWith("go-")) return goTo(name.slice(3));
-  if (!state.screen?.mayWrite && !LOOKING.has(name)) return;
+  if (!allowed(name)) return;
   if (state.screen?.pair || name === "keys" || name === "theme") ACTIONS[name](id);
 }
 

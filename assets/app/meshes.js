@@ -3,12 +3,13 @@
 
 import {choosePart} from "./adder.js";
 import {PERSON, button, h, hint, personBadge, replace, s, tabs} from "./dom.js";
+import {drawGaps} from "./gaplines.js";
+import {openScene} from "./openscene.js";
 import {show} from "./picture.js";
 import {change, compared, lit, pair, shown, state, versions} from "./state.js";
 
 const LOOKS = [["photo", "Photo", "⇧1"], ["front", "Front", "⇧2"], ["side", "Side", "⇧3"], ["top", "Top", "⇧4"]];
 const ICON = {good: "✓", "look again": "!", bad: "✕"};
-const TOUCHING = 0.005; // metres: nearer parts need no line
 const CLICK = 5; // pixels that a click may move
 const FLAT = "This browser shows no 3D (WebGL is off), so these are still pictures from the server.";
 const WORDS = "Both people in 3D. Arrow keys turn the view, with Shift they move it; plus and minus zoom.";
@@ -52,7 +53,7 @@ export function mount(root) {
   };
   const begin = async () => {
     begin.asked = true;
-    const {Stage, smooth} = await open();
+    const {Stage, smooth} = await openScene();
     flat = !Stage;
     if (Stage) {
       stage = new Stage({canvas, smooth, views, stills: [...strip.children].map((node) => node.firstChild), left: () => change({view: "free"}), drawn});
@@ -94,16 +95,6 @@ export function mount(root) {
     paint(stage, now);
     marks.forEach((mark, index) => gaps(mark, stage, index));
   };
-}
-
-/** The module that draws, if this browser has WebGL; smooth edges cost three times the frame where there is no GPU. */
-async function open() {
-  const context = document.createElement("canvas").getContext("webgl2");
-  if (!context) return {};
-  const info = context.getExtension("WEBGL_debug_renderer_info");
-  const name = info ? context.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
-  context.getExtension("WEBGL_lose_context")?.loseContext();
-  return {...(await import("./scene.js")), smooth: !/swiftshader|llvmpipe|software/i.test(name)};
 }
 
 function tools({mesh, live, heat, people, compare, screen: {pair: now}}, some) {
@@ -163,32 +154,10 @@ function paint(stage, now) {
 
 /** The gaps of the contacts in a large view. */
 function gaps(svg, stage, index) {
-  const couple = stage.couples[index];
-  if (!state.screen?.pair || !couple?.group.visible || !state.people.every(Boolean)) return replace(svg);
   const bright = lit(state);
-  const lines = state.screen.pair.contacts.filter((line) => !line.dropped).map(({id, parts}) => ({id, parts, lit: id === bright}));
+  const lines = (state.screen?.pair?.contacts ?? []).filter((line) => !line.dropped).map(({id, parts}) => ({id, parts, lit: id === bright}));
   if (state.adding?.every(Boolean)) lines.push({id: null, parts: state.adding, lit: true});
-  const dim = lines.some((line) => line.lit) || state.adding;
-  const labels = [];
-  const drawn = lines.sort((a, b) => b.lit - a.lit).map((line) => {
-    const gap = couple.gap(line.parts);
-    const ends = gap?.ends.map((end) => stage.project(index, end));
-    if (!ends?.every(Boolean) || (gap.distance < TOUCHING && !line.lit)) return null;
-    const middle = [0, 1].map((axis) => (ends[0][axis] + ends[1][axis]) / 2);
-    const clear = labels.every(([x, y]) => Math.abs(x - middle[0]) > 48 || Math.abs(y - middle[1]) > 14);
-    if (clear) labels.push(middle);
-    return mark(line, ends, middle, clear && `${(100 * gap.distance).toFixed(1)} cm`, dim && !line.lit);
-  });
-  replace(svg, ...drawn.reverse());
-}
-
-function mark({id, parts, lit: bright}, ends, middle, label, dim) {
-  const half = (person) => s("line", {class: `half-gap ${parts[person].side}`, x1: ends[person][0], y1: ends[person][1], x2: middle[0], y2: middle[1]});
-  return s("g", {class: `gap ${bright ? "lit" : ""} ${dim ? "dim" : ""}`, "data-gap": id},
-    s("line", {class: "casing", x1: ends[0][0], y1: ends[0][1], x2: ends[1][0], y2: ends[1][1]}), half(0), half(1),
-    ends.map(([x, y], person) => person === 0 ? s("circle", {class: `end ${parts[0].side}`, cx: x, cy: y, r: 3.5})
-      : s("rect", {class: `end ${parts[1].side}`, x: x - 3.2, y: y - 3.2, width: 6.4, height: 6.4})),
-    label && s("text", {x: middle[0], y: middle[1] - 8, "text-anchor": "middle"}, label));
+  drawGaps(svg, stage, index, state.people.every(Boolean) ? lines : [], lines.some((line) => line.lit) || state.adding);
 }
 
 /** Pointing at a part lights its contact up or names it; a click chooses its contact or takes it for a new one. */

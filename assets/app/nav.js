@@ -38,7 +38,10 @@ export function nav(here, pages = Object.keys(PAGES)) {
 
 let shown = [];
 
+/** Whether this server has a page. */
+export const has = (name) => shown.includes(name);
+
 /** Go to a page that this server has. */
 export function goTo(name) {
-  if (shown.includes(name)) location.href = PAGES[name][0];
+  if (has(name)) location.href = PAGES[name][0];
 }

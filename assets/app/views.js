@@ -106,6 +106,12 @@ export class Eye {
     if (K) this.photo = photograph(width, height, K, crop);
   }
 
+  /** Turn about the people by so many radians. */
+  turn(angle) {
+    this.take("free");
+    this.orbit.rotateLeft(angle);
+  }
+
   /** Arrows turn, with Shift they move; plus and minus come nearer and go away. */
   press(event, left) {
     const [x, y] = {ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[event.key] ?? [0, 0];

@@ -118,16 +118,40 @@ def _revision(workspace: Workspace, pair: int) -> int:
 def drawn(page: Page) -> None:
     """The pair's contacts and meshes are there."""
     page.locator(".line.chosen").wait_for(timeout=SLOW_MS)
-    page.locator("canvas[data-solid]").wait_for(timeout=SLOW_MS)
+    solid(page)
+
+
+def solid(page: Page) -> None:
+    """The meshes are drawn in 3D, in all views."""
+    page.locator("canvas[data-solid*='solid/']").wait_for(timeout=SLOW_MS)
+
+
+def shown(page: Page, images: str) -> None:
+    """All these images that were asked for are there."""
+    page.locator(images).first.wait_for(timeout=SLOW_MS)
+    there = "images => [...document.querySelectorAll(images)].every(({naturalWidth}) => naturalWidth)"
+    page.wait_for_function(there, arg=images, timeout=SLOW_MS)
+
+
+def library(page: Page) -> None:
+    """Pairs with their pictures."""
+    page.locator(".tile-pair").nth(11).wait_for(timeout=SLOW_MS)
+    shown(page, ".tile-pair:nth-child(-n + 12) img")
+
+
+def pair(page: Page) -> None:
+    """A pair's history and meshes."""
+    page.locator(".history").wait_for(timeout=SLOW_MS)
+    solid(page)
+    shown(page, ".photo-stack img")
 
 
 def fan(page: Page) -> None:
     """The alternatives are open, with their pictures."""
     drawn(page)
     page.keyboard.press("e")
-    page.locator(".alternative img").first.wait_for(timeout=SLOW_MS)
-    there = "[...document.querySelectorAll('.alternative img')].every(({naturalWidth}) => naturalWidth)"
-    page.wait_for_function(there, timeout=SLOW_MS)
+    shown(page, ".alternative img")
+    solid(page)
 
 
 def compare(page: Page) -> None:
@@ -154,8 +178,8 @@ PAGES: dict[str, tuple[str, Callable[[Page], object]]] = {
     "fan": (f"?pair={FANNED}", fan),
     "compare": (f"?pair={FITTED}", compare),
     "queue": (f"?pair={FITTED}", queue),
-    "library": ("library", lambda page: page.locator(".tile-pair").nth(11).wait_for()),
-    "pair": ("pair?id=3", lambda page: page.locator(".history").wait_for()),
+    "library": ("library", library),
+    "pair": ("pair?id=3", pair),
     "insights": ("insights", lambda page: page.locator("svg").first.wait_for(timeout=SLOW_MS)),
     "study": ("study", results),
     "runs": ("runs", lambda page: page.locator("main").wait_for()),

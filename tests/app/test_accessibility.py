@@ -9,8 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from apu.types import Decision, Verdict
 from review_db import Drop, SetNote, Workspace
+from review_db.studies import Studies
 
-from .conftest import make_app, result, serving
+from .conftest import make_app, result, serving, standing
 from .test_fan_page import alternatives
 
 pytestmark = pytest.mark.browser
@@ -50,6 +51,11 @@ def path(make_workspace: Callable[..., Path]) -> Path:
         taken = workspace.reviews.next("ben")
         assert taken is not None
         workspace.reviews.judge(taken.id, Decision(verdict=Verdict.REJECT, curator="ben", reason="no contact"))
+        studies = Studies(workspace.database)
+        study = studies.create("Which is nearer?", "ana", [1, 2], ["start", "automatic"], shared=2, own=0, checks=0)
+        for pair in studies.pairs(study):
+            for method in studies.wanted(study, pair):
+                studies.add_mesh(study, pair, method, standing(), "anny-free")
     return path
 
 
@@ -99,6 +105,25 @@ def test_the_other_pages(path: Path, serve: Callable[..., str], visit: Callable[
         page.locator(shown).first.wait_for()
         page.wait_for_load_state("networkidle")
         found += issues(page, place)
+    assert not found, "\n".join(found)
+
+
+def test_a_study_while_it_is_rated_and_its_results(
+    path: Path, serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    page = visit(f"{serve(path, worker=False)}/study", width=1440, height=900)
+    page.get_by_role("button", name="Rate").click()
+    page.wait_for_function("document.querySelectorAll('.rating-side img[src]').length === 6")
+    found = issues(page, "rating")
+    page.keyboard.press("1")
+    expect(page.get_by_text("2 of 2")).to_be_visible()
+    page.keyboard.press("s")
+    expect(page.get_by_text("You have rated all 2.")).to_be_visible()
+    found += issues(page, "rated")
+    page.get_by_role("button", name="To the studies").click()
+    page.get_by_role("button", name="Results").click()
+    page.locator(".figures-grid table").first.wait_for()
+    found += issues(page, "results")
     assert not found, "\n".join(found)
 
 

@@ -1,12 +1,15 @@
 """The benchmark of the page: its workspace can be looked at, and its figures say what they should."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 from typer.testing import CliRunner
 
 from app.bench.place import make_place
-from app.bench.run import FILTERS, Times, UiFigures
+from app.bench.run import CLOCK, FILTERS, LISTS, Times, UiFigures
 from app.cli import app
 from app.desk import Desk
 from app.pictures import Pictures
@@ -32,8 +35,11 @@ def test_every_filter_it_times_is_written_as_the_page_writes_it() -> None:
 
 
 def test_its_figures_are_one_curators_and_the_ratio_with_others() -> None:
-    alone = Times(next_p95_ms=100.0, jump_p95_ms=200.0, edit_p95_ms=20.0, filter_p95_ms=40.0, first_load_ms=1000.0)
-    both = Times(next_p95_ms=150.0, jump_p95_ms=300.0, edit_p95_ms=50.0, filter_p95_ms=40.0, first_load_ms=1500.0)
+    alone = Times(
+        next_p95_ms=100.0, jump_p95_ms=200.0, edit_p95_ms=20.0, filter_p95_ms=40.0, library_p95_ms=60.0,
+        first_load_ms=1000.0,
+    )  # fmt: skip
+    both = replace(alone, next_p95_ms=150.0, jump_p95_ms=300.0, edit_p95_ms=50.0, first_load_ms=1500.0)
     plain = UiFigures(pairs=100, curators=10, alone=alone, together=both, trouble=()).plain()
     assert (plain["next_p95_ms"], plain["together"]["next_p95_ms"], plain["ratios"]["edit_p95_ms"]) == (100, 150, 2.5)
 
@@ -41,3 +47,15 @@ def test_its_figures_are_one_curators_and_the_ratio_with_others() -> None:
 @pytest.mark.parametrize("word", ["--pairs", "--curators", "--rounds", "--json"])
 def test_its_command_says_what_it_takes(word: str) -> None:
     assert word in CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, ["bench", "ui", "--help"]).output
+
+
+@pytest.mark.browser
+def test_every_list_of_the_library_that_it_times_comes(
+    make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    page = visit(f"{serve(make_workspace(3, meshes=False), worker=False)}/library", script=CLOCK)
+    assert page.evaluate("bench.listed()") > 0
+    page.set_default_timeout(20_000)
+    for act in [each for each in LISTS if each not in (("page", ""), ("q", "wrestling"), ("q", "street_0000"))]:
+        if act[0] != "state":  # of these pairs none is fitted, and an empty list has no lines
+            assert page.evaluate("act => bench.list(...act)", list(act)) > 0

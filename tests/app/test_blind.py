@@ -136,7 +136,7 @@ def test_who_does_not_say_who_they_are_sees_no_more_than_a_reviewer(path: Path) 
 
 def test_pictures_of_others_work_are_refused_and_a_first_guess_shows_its_own_contacts(client: TestClient) -> None:
     for address in (
-        "mesh/1/fit/1/front", "mesh/1/start/1/overlay", "solid/1/fit/1", "solid/1/fit/1/heat", "turn/1/fit/1/0",
+        "mesh/1/fit/1/front", "mesh/1/start/1/overlay", "solid/1/fit/1", "solid/1/fit/1/heat",
         "mesh/1/guess/4/front", "mesh/1/job/1/front", "mesh/1/fan/1/front",
     ):  # fmt: skip
         assert get(client, f"/{address}").status_code == 404, address

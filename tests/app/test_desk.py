@@ -143,6 +143,13 @@ def test_next_and_previous_walk_the_queue_and_back(act: Act) -> None:
     assert back == seen[::-1]
 
 
+def test_an_address_that_is_no_queue_says_so_beside_the_first_pair(act: Act) -> None:
+    shown = act("open", pair=None, queue="disagrees=perhaps")
+    assert shown["pair"] is not None
+    assert shown["empty"] == ""
+    assert shown["notice"] == {"kind": "error", "text": "Disagrees must be 0 or 1, got 'perhaps'."}
+
+
 def test_a_pair_without_an_answer_says_what_to_do(act: Act) -> None:
     said = act("open", pair=3)["pair"]["answer"]
     assert said["sentence"] == "No model has been asked about this pair yet. Run `apu ask`, or add contacts by hand."

@@ -53,7 +53,7 @@ def test_a_digit_takes_an_alternative_with_its_contacts_and_fit_and_undo_takes_i
         page = visit(f"{url}/?pair=1", width=1440, height=900)
         page.locator(".line.chosen").wait_for()
         page.keyboard.press("e")
-        expect(page.locator(".fan .sentence")).to_contain_text("Waiting for the fit worker.", timeout=SLOW)
+        expect(page.locator(".fan .sentence")).to_contain_text("start one with: python -m app.worker", timeout=SLOW)
         keep(workspace, 1, claim(workspace))
         cards = page.locator(".alternative")
         expect(cards).to_have_count(2, timeout=SLOW)
@@ -125,7 +125,9 @@ def test_every_edit_is_refitted_where_that_is_switched_on_and_supersedes_the_las
         )
         page.reload()
         expect(page.get_by_label("Refit after every edit")).to_be_checked()
-        expect(page.locator(".fit .words [role=status]")).to_have_text("Waiting for the fit worker.", timeout=SLOW)
+        expect(page.locator(".fit .words [role=status]")).to_contain_text(
+            "start one with: python -m app.worker", timeout=SLOW
+        )
 
 
 def test_an_edit_during_a_fit_offers_a_refit_from_where_it_is(

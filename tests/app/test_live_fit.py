@@ -31,7 +31,7 @@ def test_a_running_fit_is_seen_survives_a_reload_and_can_be_cancelled(
         page = visit(f"{url}/?pair=1", width=1440, height=900)
         said = page.locator(".fit .words [role=status]")
         page.get_by_role("button", name="Fit ⏎").click()
-        expect(said).to_have_text("Waiting for the fit worker.")
+        expect(said).to_contain_text("start one with: python -m app.worker")
 
         job = workspace.jobs.claim("test")
         assert job is not None
@@ -71,7 +71,7 @@ def test_a_fit_is_followed_at_once_and_can_be_stopped_before_it_is_stored(
         assert [job.state for job in workspace.jobs.list(pair=1, states=("queued", "cancelled"))] == ["cancelled"]
 
         page.keyboard.press("Enter")
-        expect(said).to_have_text("Waiting for the fit worker.")
+        expect(said).to_contain_text("start one with: python -m app.worker")
         job = workspace.jobs.claim("test")
         assert job is not None
         assert beat(workspace, job, 2)

@@ -74,14 +74,50 @@ def test_the_pair_page_has_everything_about_one_pair(client: TestClient) -> None
     assert client.get("/pair/data?id=x").status_code == 422
 
 
-def test_the_turntable_turns(client: TestClient) -> None:
-    front, back = (
-        client.get(f"/turn/1/guess/{client.get('/pair/data?id=1').json()['revision']}/{step}") for step in (0, 12)
-    )
-    assert (front.status_code, front.headers["content-type"]) == (200, "image/webp")
-    assert front.content != back.content
-    for address in ("/turn/1/guess/1/24", "/turn/1/job/1/0", "/turn/1/fit/99/0", "/turn/99/guess/0/0"):
-        assert client.get(address).status_code in (404, 422)
+@pytest.mark.browser
+def test_the_meshes_turn_by_themselves_by_hand_and_by_keys(
+    path: Path, serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    page = visit(f"{serve(path, worker=False)}/pair?id=2", width=1440, height=900)
+    scene, turn = page.locator("canvas.scene"), page.get_by_role("button", name="Turn", exact=True)
+    expect(scene).to_have_attribute("data-solid", "solid/2/fit/1")
+    expect(scene).to_have_attribute("data-look", "front")
+    expect(turn).to_have_attribute("aria-pressed", "false")
+
+    turn.click()
+    expect(turn).to_have_attribute("aria-pressed", "true")
+    places = set()
+    for _ in range(3):
+        places.add(scene.get_attribute("data-eye"))
+        page.wait_for_function("eye => document.querySelector('canvas.scene').dataset.eye !== eye", arg=max(places))
+    page.get_by_role("button", name="Side", exact=True).click()
+    expect(turn).to_have_attribute("aria-pressed", "false")
+    expect(scene).to_have_attribute("data-look", "side")
+
+    page.locator(".viewer .large").focus()
+    page.keyboard.press("ArrowRight")
+    expect(scene).to_have_attribute("data-look", "free")
+    expect(page.get_by_role("heading", name="Pair 2")).to_be_visible()  # arrows there go to no other pair
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(scene).to_have_attribute("data-solid", "solid/2/start/1")
+
+
+@pytest.mark.browser
+def test_nothing_moves_by_itself_for_who_wants_that(
+    path: Path, serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    page = visit(f"{serve(path, worker=False)}/library", width=1440, height=900)
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(page.url.replace("library", "pair?id=2"))
+    scene, turn = page.locator("canvas.scene"), page.get_by_role("button", name="Turn", exact=True)
+    expect(scene).to_have_attribute("data-solid", "solid/2/fit/1")
+    before = scene.get_attribute("data-eye")
+    turn.click()
+    expect(scene).not_to_have_attribute("data-eye", before or "")
+    expect(turn).not_to_have_attribute("aria-pressed", "true")
+    here = scene.get_attribute("data-eye")
+    page.wait_for_timeout(500)
+    assert scene.get_attribute("data-eye") == here
 
 
 def test_insights_measure_models_on_accepted_pairs(client: TestClient) -> None:

@@ -114,6 +114,10 @@ def test_later_puts_a_pair_aside_and_the_list_brings_it_back(opened, visit: Call
     page.locator(".line.chosen").wait_for()
     page.keyboard.press("l")
     expect(page.locator(".notice.done")).to_contain_text("Pair 1 is put aside")
+    for width in (1024, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        cut = "said => said.scrollHeight > said.clientHeight || said.scrollWidth > said.clientWidth"
+        assert not page.locator(".bar .said").evaluate(cut)
     expect(page).not_to_have_url(re.compile("pair=1"))
     until(lambda: workspace.claims.skipped("tester") == (1,), "it is put aside")
     page.keyboard.press("q")
@@ -261,5 +265,15 @@ def test_two_accounts_share_nothing_and_a_viewer_only_looks(
         expect(eve).to_have_url(re.compile("pair=2"))
         assert workspace.pair(1).history == before
         assert workspace.claims.held("eve") == ()
+        eve.keyboard.press("?")
+        listed = eve.locator(".keys ul")
+        expect(listed.filter(has_text="next pair without deciding")).to_have_count(1)
+        for words in ("accept", "flip", "fit or refit", "mirror", "latest decisions", "put the pair aside"):
+            expect(listed.filter(has_text=words)).to_have_count(0)
+        eve.goto(f"{url}/library")
+        eve.locator(".tile-pair").first.wait_for()
+        eve.keyboard.press("?")
+        expect(listed.filter(has_text="search")).to_have_count(1)
+        expect(listed.filter(has_text="choose")).to_have_count(0)
         for page in pages.values():
             page.context.close()

@@ -37,7 +37,7 @@ def client(path: Path) -> Iterator[TestClient]:
 
 
 PLACES = ["/library", "/pair", "/insights", "/library/pairs", "/library/facets", "/pair/data?id=1", "/insights/data",
-          "/image/1", "/thumb/1", "/turn/1/fit/1/3", "/mesh/1/fit/1/front"]  # fmt: skip
+          "/image/1", "/thumb/1", "/solid/body", "/solid/1/fit/1", "/mesh/1/fit/1/front"]  # fmt: skip
 
 
 @pytest.mark.parametrize("address", PLACES)
@@ -134,9 +134,7 @@ def test_collaborators_see_no_controls(path: Path, visit: Callable[..., Page]) -
         expect(page.get_by_role("heading", name="Pair 1")).to_be_visible()
         expect(page.get_by_text("a curator flipped both sides")).to_be_visible()
         expect(page.get_by_role("link", name="Open in review")).to_have_count(0)
-        page.get_by_label("Turn the meshes").focus()
-        page.keyboard.press("ArrowRight")
-        expect(page.locator(".turn img")).to_have_attribute("src", re.compile(r"turn/1/fit/\d+/1$"))
+        expect(page.locator("canvas.scene")).to_have_attribute("data-solid", re.compile(r"solid/1/fit/\d+"))
         page.goto(f"{address}/insights")
         expect(page.get_by_role("heading", name="Models against accepted pairs")).to_be_visible()
         with page.expect_download() as saved:

@@ -3,6 +3,7 @@
 import {h} from "../dom.js";
 import {context} from "./shell.js";
 
+const TYPING_MS = 150;
 const {states: STATES, orders: ORDERS} = context.words;
 
 const field = (label, ...inputs) => h("label", {class: "field"}, h("span", {}, label), ...inputs);
@@ -45,7 +46,7 @@ export function filterForm(query, {names, changed}) {
     changed(read(form));
   };
   form.addEventListener("change", send);
-  form.elements.q.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(send, 250); });
+  form.elements.q.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(send, TYPING_MS); });
   return {
     node: form,
     fill(facets) {

@@ -2,6 +2,7 @@
 
 import {h} from "../dom.js";
 import {filterForm} from "./filters.js";
+import * as gallery from "./gallery.js";
 import {context, count, get, post, say, seen, tried} from "./shell.js";
 
 const ICON = {accepted: "✓", rejected: "✕", flagged: "⚑"};
@@ -67,6 +68,7 @@ function go(next) {
 
 async function load() {
   request?.abort();
+  gallery.load([]); // what is asked for now comes first
   request = new AbortController();
   const mine = request;
   const page = await tried(get(seen(`library/pairs?${query}`), mine.signal));
@@ -75,6 +77,7 @@ async function load() {
   const there = new Map(page.pairs.map((pair) => [pair.id, pair.revision]));
   for (const [id] of chosen) if (there.has(id)) chosen.set(id, there.get(id));
   draw();
+  grid.dataset.turn = Number(grid.dataset.turn ?? 0) + 1; // whoever waits for the list waits for this
 }
 
 function draw() {
@@ -88,6 +91,7 @@ function draw() {
       choice("Over the photograph", !alone, () => pictures(false)), choice("Meshes alone", alone, () => pictures(true))),
     !context.readOnly && shown.total > 0 && h("a", {class: "quiet", href: `./?${reviewAddress()}`, title: "Work them off on the review page, with this filter and order"}, "Review these"));
   grid.replaceChildren(...shown.pairs.map(tile));
+  gallery.load(grid.querySelectorAll("img"));
   if (!shown.pairs.length) grid.replaceChildren(h("li", {class: "sentence none"}, shown.all
     ? "No pair passes this filter. Clear it, or ask for less." : "There are no pairs here yet. Bring in photographs with `apu import`, then start “Propose” on the Runs page."));
   foot.replaceChildren(...paging(address));
@@ -110,7 +114,7 @@ function tile(pair) {
   return h("li", {class: "tile-pair", "data-id": pair.id},
     h("a", {href: `pair?id=${pair.id}`, class: "picture", "aria-label": `Pair ${pair.id}, ${pair.image}, ${STATES[pair.state]}`},
       pair.simulated && h("span", {class: "badge", title: "Made by this program; no real people"}, "simulated"),
-      h("img", {src: seen(`thumb/${pair.id}?alone=${alone ? 1 : 0}&v=${pair.revision}-${pair.updated}`), alt: "", loading: "lazy", decoding: "async", width: 320, height: 240})),
+      h("img", {"data-src": seen(`thumb/${pair.id}?alone=${alone ? 1 : 0}&v=${pair.revision}-${pair.updated}`), alt: "", decoding: "async", width: 320, height: 240})),
     h("div", {class: "words"},
       h("span", {class: "line1"},
         context.mayWrite && !pair.blind && h("input", {type: "checkbox", "aria-label": `Choose pair ${pair.id}`, onclick: (event) => choose(pair.id, event.target.checked, event.shiftKey)}),
@@ -342,6 +346,9 @@ async function fit() {
   chooseNone();
   say(`Run ${run.id} fits ${count(run.total, "pair")}.`, "done", () => tried(post("runs/cancel", {run: run.id})).then(() => say(`Run ${run.id} is cancelled.`, "done")));
 }
+
+/** The actions of those who may change something. */
+export const writes = new Set(["library-choose", "library-range", "library-page", "library-none"]);
 
 /** What the keys do here; false where there is nothing to do. */
 export function perform(name, event) {

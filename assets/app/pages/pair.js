@@ -2,7 +2,7 @@
 
 import {h, personBadge, sideBadge} from "../dom.js";
 import {context, get, seen, tried} from "./shell.js";
-import {turntable} from "./turntable.js";
+import {viewer} from "./viewer.js";
 
 const STATES = context.words.states;
 const VERDICT = {accept: "accepted", reject: "rejected", flag: "flagged"};
@@ -10,6 +10,7 @@ const VERDICT = {accept: "accepted", reject: "rejected", flag: "flagged"};
 let chosen = null; // id of the fit that is shown; 0 is the start
 let pair = null;
 let root = null;
+const view = viewer();
 
 export function mount(main) {
   root = main;
@@ -19,7 +20,7 @@ export function mount(main) {
 
 /** What the keys do here; false where there is nothing to do. */
 export function perform(name, event) {
-  const to = !event.target.closest(".turn") && {"pair-before": pair?.previous, "pair-after": pair?.next}[name];
+  const to = !event.target.closest(".viewer .large") && {"pair-before": pair?.previous, "pair-after": pair?.next}[name];
   return to ? go(to) : false;
 }
 
@@ -60,12 +61,14 @@ const block = (title, ...children) => h("section", {class: "block", "aria-label"
 
 function meshes() {
   const fit = pair.fits.find(({id}) => id === chosen);
+  view.show(pair, fit);
   return block("Photograph and meshes",
     h("div", {class: "fit-choice", role: "group", "aria-label": "Meshes"}, pair.fits.map((each) =>
       h("button", {type: "button", class: "toggle", "aria-pressed": String(each.id === chosen), title: each.words, onclick: () => { chosen = each.id; draw(); }}, each.number ? `Fit ${each.number}` : "Start"))),
     h("div", {class: "pictures"},
       h("div", {class: "photo-stack"}, h("span", {}, h("img", {src: `image/${pair.id}`, alt: `Photograph ${pair.image}`}), fit.overlay && h("img", {src: fit.overlay, alt: ""}))),
-      fit.stills ? turntable(fit.stills.front.replace(/^mesh\//, "turn/").replace(/front$/, ""), pair.steps) : h("p", {class: "sentence"}, fit.words)),
+      view.node),
+    view.tools,
     h("p", {class: "muted"}, fit.words, fit.stale && "; the contacts have changed since"),
     h("div", {class: "figures-row"}, fit.figures.filter(({band}) => band).map((each) =>
       h("span", {class: `figure ${each.band.split(" ")[0]}`, title: each.help}, each.label, each.person !== null && ` ${"AB"[each.person]}`, ` ${each.text} ${each.unit}`, ` – ${each.band}`))));

@@ -3,7 +3,7 @@
 import {h} from "../dom.js";
 import * as keylist from "../keylist.js";
 import {listen} from "../keymap.js";
-import {goTo} from "../nav.js";
+import {goTo, has} from "../nav.js";
 import {theme} from "../theme.js";
 import {bar, context} from "./shell.js";
 
@@ -16,7 +16,7 @@ document.addEventListener("click", (event) => {
 });
 const page = await import(`./${context.page}.js`);
 page.mount(main);
-keylist.mount(keys, {page: context.page});
+keylist.mount(keys, {page: context.page, allowed: (name) => (name.startsWith("go-") ? has(name.slice(3)) : context.mayWrite || !page.writes?.has(name))});
 listen(context.page, (name, event) => {
   if (name === "keys") return keylist.toggle();
   if (name.startsWith("go-")) return goTo(name.slice(3));

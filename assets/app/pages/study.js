@@ -20,6 +20,9 @@ export function mount(main) {
   overview();
 }
 
+/** The actions of those who may rate. */
+export const writes = new Set(["rate-left", "rate-right", "rate-same", "rate-back", "rate-stop"]);
+
 /** What the keys do while somebody rates; false where there is nothing to do. */
 export function perform(name) {
   if (!item?.item) return false;
