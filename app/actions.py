@@ -6,17 +6,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import fitting
+from app.who import NAME_LENGTH
 from apu.body.parts import PARTS
 from apu.types import BodyPart, Side
 from review_db import Add, Drop, Edit, Flip, FlipSide, Mirror, Restore, SetNote, Swap, TakeSuggestion, Workspace
 
 QUERY_LENGTH = 4000
-NAME_LENGTH = 60
 NOTE_LENGTH = 2000
 
 
 class Sent(BaseModel):
-    """Something that a page sends: strict, and nothing more than what is expected."""
+    """What a page sends to change something: strict, and nothing more than what is expected; requests extend it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

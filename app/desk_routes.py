@@ -7,12 +7,12 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from app import queueing
-from app.actions import NAME_LENGTH, NOTE_LENGTH, QUERY_LENGTH, Sent
+from app.actions import NOTE_LENGTH, QUERY_LENGTH, Sent
 from app.desk import LEASE_S, Desk, Visitor
 from app.login import account_of
 from app.responses import Id
 from app.screen import Json, decision_words
-from app.who import name_given
+from app.who import NAME_LENGTH, name_given
 from apu.errors import StoreError
 from apu.types import Verdict
 from review_db import Workspace

@@ -15,6 +15,7 @@ from app.pages.shell import Json, Sent, Site
 from app.pages.thumbs import thumbnail
 from app.queueing import Line
 from app.responses import Id, pictured
+from app.who import NAME_LENGTH
 from apu.types import Decision, Verdict
 from review_db import PairFilter, PairSummary, ViewRecord, bulk
 from review_db.database import now
@@ -64,7 +65,7 @@ class Undo(Sent):
 class View(Sent):
     """Keep the filter of an address under a name."""
 
-    name: str = Field(min_length=1, max_length=60)
+    name: str = Field(min_length=1, max_length=NAME_LENGTH)
     address: str = Field(max_length=2000)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field
 
+from app.actions import Sent
 from app.filters import ORDER_WORDS, STATE_WORDS
 from app.page import ASSETS
 from app.pictures import Pictures
@@ -108,7 +108,7 @@ class Site:
         """The pairs as who asks may see them."""
         return Sight.of(self.workspace, self.who(request))
 
-    def writer(self, request: Request, sent: "Sent") -> str:
+    def writer(self, request: Request, sent: Sent) -> str:
         """The name under which a change is stored.
 
         Raises:
@@ -118,14 +118,6 @@ class Site:
         if not visitor.may_write:
             raise InputError("viewers may look, but not change anything; ask an admin for the role of a curator")
         return visitor.name or sent.curator.strip() or self.curator
-
-
-class Sent(BaseModel):
-    """What a page sends to change something; pages extend it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    curator: str = Field(default="", max_length=60)
 
 
 def add_shells(app: FastAPI, site: Site) -> None:

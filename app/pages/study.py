@@ -16,6 +16,7 @@ from app.filters import filter_of
 from app.pages.shell import Json, Sent, Site, Visitor
 from app.pages.thumbs import encoded, kept
 from app.responses import Id, pictured
+from app.who import NAME_LENGTH
 from apu.errors import InputError
 from apu.render import view
 from review_db import PairState
@@ -25,7 +26,7 @@ from review_db.runs import Runs
 from review_db.studies import METHODS, Studies, StudyRecord, fitted_by
 
 PICTURE = (420, 440)
-Name = Annotated[str, Query(max_length=60)]
+Name = Annotated[str, Query(max_length=NAME_LENGTH)]
 
 
 class Create(Sent):

@@ -48,6 +48,7 @@ function update(old, node) {
 
 export const LETTER = {left: "L", right: "R", both: "LR"};
 export const PERSON = ["A", "B"];
+export const BAND_ICON = {good: "✓", "look again": "!", bad: "✕"};
 
 /** The side's letter on the side's colour. */
 export const sideBadge = (side) => h("span", {class: `side ${side}`, title: `their ${side === "both" ? "left and right" : side}`}, LETTER[side]);

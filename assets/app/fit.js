@@ -1,12 +1,11 @@
 // The fit: start and stop it, follow it, and read how good it is.
 
-import {button, h, personBadge, replace, s} from "./dom.js";
+import {BAND_ICON, button, h, personBadge, replace, s} from "./dom.js";
 import {setAhead} from "./fan.js";
 import {act, change, curator, isRunning, pair, state} from "./state.js";
 
 const WATCH_MS = 150;
 const IDLE_MS = 3000;
-const ICON = {good: "✓", "look again": "!", bad: "✕"};
 
 export function mount(root) {
   const run = h("div", {class: "run"});
@@ -75,7 +74,7 @@ function figure({label, person, text, unit, band, help}) {
   return h("div", {class: `tile ${(band ?? "none").replace(" ", "-")}`, title: help, tabindex: "-1"},
     h("span", {class: "label"}, label, person !== null && personBadge(person)),
     h("span", {class: "value"}, text, unit && h("span", {class: "unit"}, unit)),
-    h("span", {class: "band"}, band ? `${ICON[band]} ${band}` : "not fitted"));
+    h("span", {class: "band"}, band ? `${BAND_ICON[band]} ${band}` : "not fitted"));
 }
 
 /** One term of the objective over the steps, each on its own scale from 0. */

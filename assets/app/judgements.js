@@ -15,7 +15,7 @@ export function drawJudgements(root, {judgements, mayWrite}) {
       contacts.map(({parts, has}) => h("tr", {class: has.every(Boolean) ? "" : "differs"},
         h("th", {scope: "row"}, parts.map(({name, side}, person) => h("span", {class: "part"}, personBadge(person), sideBadge(side), name))),
         has.map((yes) => h("td", {class: "has"}, yes ? "✓ touches" : "–"))))),
-    h("div", {class: "row"}, mayWrite && people.filter(({review}) => review !== null).map(({who, review}) =>
+    h("div", {class: "row"}, mayWrite && contacts.some(({has}) => !has.every(Boolean)) && people.filter(({review}) => review !== null).map(({who, review}) =>
       button("take-contacts", `Take ${who}'s contacts`, null, {class: "small", "data-id": review}))));
 }
 

@@ -2,14 +2,13 @@
 // pictures from the server stand in.
 
 import {choosePart} from "./adder.js";
-import {PERSON, button, h, hint, personBadge, replace, s, tabs} from "./dom.js";
+import {BAND_ICON, PERSON, button, h, hint, personBadge, replace, s, tabs} from "./dom.js";
 import {drawGaps} from "./gaplines.js";
 import {openScene} from "./openscene.js";
 import {show} from "./picture.js";
 import {change, compared, lit, pair, shown, state, versions} from "./state.js";
 
 const LOOKS = [["photo", "Photo", "⇧1"], ["front", "Front", "⇧2"], ["side", "Side", "⇧3"], ["top", "Top", "⇧4"]];
-const ICON = {good: "✓", "look again": "!", bad: "✕"};
 const CLICK = 5; // pixels that a click may move
 const FLAT = "This browser shows no 3D (WebGL is off), so these are still pictures from the server.";
 const WORDS = "Both people in 3D. Arrow keys turn the view, with Shift they move it; plus and minus zoom.";
@@ -132,7 +131,7 @@ function picker(side) {
       words.title = chosen.words;
       replace(figures, ...chosen.figures.map(({label, person, text, unit, band, help}) =>
         h("span", {class: `figure ${band?.split(" ")[0] ?? ""}`, title: `${label}: ${band ?? "none"}. ${help}`},
-          person === null ? label.split(" ").at(-1) : personBadge(person), h("strong", {}, text, unit && ` ${unit}`), h("span", {}, ICON[band] ?? ""))));
+          person === null ? label.split(" ").at(-1) : personBadge(person), h("strong", {}, text, unit && ` ${unit}`), h("span", {}, BAND_ICON[band] ?? ""))));
     },
   };
 }

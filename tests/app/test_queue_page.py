@@ -221,6 +221,8 @@ def test_a_second_review_is_blind_and_a_disagreement_is_settled(opened, visit: C
     expect(sides).to_contain_text("ana decided")
     expect(sides).to_contain_text("tester reviewed")
     expect(sides.locator("tr.differs")).to_have_count(2 + 1)
+    top, bottom = ("node => node.getBoundingClientRect().top", "node => node.getBoundingClientRect().bottom")
+    assert page.locator(".contacts .line.chosen").evaluate(top) >= page.locator(".line.head").evaluate(bottom)
     page.get_by_role("button", name="Take tester's contacts").click()
     until(lambda: {c.parts for c in workspace.pair(1).sheet.active} == {c.parts for c in given.contacts}, "contacts")
 
