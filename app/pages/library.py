@@ -26,7 +26,7 @@ PAGE = 60
 MOST = 2000
 """So many chosen pairs at most are sent at once."""
 
-BATCH = 250
+BATCH = 50
 """So many of all that match are decided on in one request, which takes a part of a second: others save in between."""
 
 

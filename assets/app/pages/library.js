@@ -10,7 +10,7 @@ const VERB = {accept: "Accept", reject: "Reject", flag: "Flag", fit: "Fit"};
 const DOING = {accept: "Accepting", reject: "Rejecting", flag: "Flagging"};
 const DONE = {accept: "accepted", reject: "rejected", flag: "flagged"};
 const STATES = context.words.states;
-const BATCH = 250; // chosen pairs in one request: others save in between
+const BATCH = 50; // chosen pairs in one request: others save in between
 
 let query = new URLSearchParams(location.search);
 let shown = null; // the server's page of pairs
