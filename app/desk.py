@@ -242,7 +242,7 @@ class Desk:
             before = Sight.of(self._workspace, visitor.name).next_pair(here, line.where, backwards=True, **line.within)
             return _Next(pair=before.id if before else pair)
         onwards = self._onwards(pair, line, visitor, around=False)
-        return _Next(pair=onwards if onwards is not None or name == "ahead" else pair)
+        return _Next(pair=onwards if onwards is not None else pair)
 
     def _onwards(
         self, pair: int | None, line: Line, visitor: Visitor, *, then: int | None = None, around: bool = True
