@@ -59,7 +59,10 @@ _EQUAL = 1.01
 PARTS: Mapping[str, str] = {
     "apu.body.collide:": "penetration query",
     "apu.body.skinning:Skeleton.frames": "kinematics",
+    "apu.fit.objective:_Marks": "keypoints",
+    "apu.fit.objective:_PosedMarks": "keypoints",
     "apu.fit.objective:Objective._reprojection": "keypoints",
+    "apu.fit.objective:Objective._ground": "ground",
     "apu.fit.objective:Objective._contact": "contact",
     "apu.fit.objective:Objective._penetration": "penetration rows",
     "apu.fit.objective:Objective._prior": "priors",

@@ -1,7 +1,16 @@
-"""What stands: the points of a body that a floor carries, and where its weight is."""
+"""The floor under both people: which points of a body it carries, where the weight is, and what it costs to float.
 
-from functools import lru_cache
+How far away a person is, the keypoints of each alone hardly tell; that both stand on one floor does.
+"""
 
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from apu.fit.options import Stance
 from apu.types import BODY_25, SMPL_JOINTS
 
 SOLES = tuple(
@@ -37,3 +46,159 @@ def joint_masses() -> tuple[float, ...]:
             mass[f"{side}_{far}"] += segment * along
     whole = sum(mass.values())
     return tuple(value / whole for value in mass.values())
+
+
+_ROUNDS = 4
+"""Of reweighting, after which the floor lies where it is best."""
+
+
+def ground(
+    soles: Float[Tensor, "N P K 3"], mass: Float[Tensor, "N P 3"], weight: Float[Tensor, "N P K"], stance: Stance
+) -> "GroundTerm":
+    """People stand on one floor, upright: on the plane y = h + a x + b z that fits them best, no unknown of the fit.
+
+    A sole e above or below it costs w^2 / (2 sigma^2) c^2 e^2 / (c^2 + e^2) (Geman-McClure: a raised foot is let go),
+    the tilts a^2 / (2 sigma_a^2) + b^2 / (2 sigma_b^2), for cameras are seldom level. A centre of mass at d from the
+    floor's normal through the feet that carry it costs s / (2 sigma_d^2) c_d^2 d^2 / (c_d^2 + d^2), with s how surely
+    its person stands.
+
+    Args:
+        soles: points under the feet. mass: centres of mass; camera frame, metres. weight: 0 for a foot nobody saw.
+    """
+    seen = (weight > 0).to(weight.dtype)
+    # The floor is looked for about the feet, where its height and its tilts hardly depend on each other.
+    middle = (seen[..., None] * soles).sum((1, 2)) / seen.sum((1, 2)).clamp_min(1)[:, None]
+    middle = middle.detach()[:, None]
+    soles, mass = soles - middle[:, None], mass - middle
+    lowest = torch.where(weight > 0, soles[..., 1].detach(), -torch.inf).amax((1, 2))
+    plane = torch.nn.functional.pad(lowest.nan_to_num(neginf=0)[:, None], (0, 2))
+    for _ in range(_ROUNDS):
+        term = GroundTerm(soles, mass, weight, plane, stance)
+        plane = plane + _least_squares(term.columns, term.residual[..., None])[..., 0].detach()
+    return GroundTerm(soles, mass, weight, plane, stance)
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTerm:
+    """`ground` with the floor where it is: values per pair, and rows, each made when it is asked for.
+
+    Attributes:
+        soles, mass, weight, stance: as for `ground`, about the middle of the feet. plane: the floor's h, a, b.
+    """
+
+    soles: Float[Tensor, "N P K 3"]
+    mass: Float[Tensor, "N P 3"]
+    weight: Float[Tensor, "N P K"]
+    plane: Float[Tensor, "N 3"]
+    stance: Stance
+
+    @property
+    def floor(self) -> Float[Tensor, "N"]:
+        """Of the soles, with what the floor's tilts cost."""
+        soles = self.weight.square() * self._hold * self._off.square()
+        return 0.5 * (soles.sum((1, 2)) / self.stance.floor_sigma**2 + self._tilt.square().sum(-1))
+
+    @property
+    def balance(self) -> Float[Tensor, "N"]:
+        """Of the centres of mass."""
+        people = self._stands * self._near * self._beside.square().sum(-1)
+        return 0.5 * people.sum(-1) / self.stance.balance_sigma**2
+
+    @cached_property
+    def residual(self) -> Float[Tensor, "N R"]:
+        """Of every sole, of every person's weight along x and z, and of the two tilts."""
+        soles, people = self._of_sole * self._off, self._of_person[..., None] * self._beside
+        return torch.cat([soles.flatten(1), people.flatten(1), -self._tilt], 1)
+
+    @cached_property
+    def columns(self) -> Float[Tensor, "N R 3"]:
+        """Derivative of the rows by the floor's h, a and b, negated."""
+        x, _, z = self.soles.unbind(-1)
+        soles = self._of_sole[..., None] * torch.stack([torch.ones_like(x), x, z], -1)
+        lean = torch.diag_embed(-(self._of_person * self._above[..., 1])[..., None].expand_as(self._beside))
+        tilts = torch.diag(1 / x.new_tensor(self.stance.tilt_sigma)).expand(len(x), 2, 2)
+        tilted = torch.nn.functional.pad(torch.cat([lean.flatten(1, 2), tilts], 1), (1, 0))
+        return torch.cat([soles.flatten(1, 2), tilted], 1)
+
+    @cached_property
+    def slope(self) -> Float[Tensor, "N R P marks 3"]:
+        """Derivative of the rows by each person's K soles and, last, the centre of mass, the floor held."""
+        pairs, people, points = self.weight.shape
+        like, (a, b) = self.soles, self.plane[:, 1:].unbind(-1)
+        own = torch.eye(people, dtype=like.dtype, device=like.device)
+        each = torch.eye(points, points + 1, dtype=like.dtype, device=like.device)
+        normal = torch.stack([-a, torch.ones_like(a), -b], -1)
+        lever = torch.nn.functional.pad(-self._share, (0, 1), value=1.0)
+        return torch.cat(
+            [
+                torch.einsum("npk,pq,kl,nc->npkqlc", self._of_sole, own, each, normal).flatten(1, 2),
+                torch.einsum("np,pq,npl,nrc->nprqlc", self._of_person, own, lever, self._upward).flatten(1, 2),
+                like.new_zeros(pairs, 2, people, points + 1, 3),
+            ],
+            1,
+        )
+
+    def with_floor(self, rows: Float[Tensor, "N R unknowns"]) -> Float[Tensor, "N R unknowns"]:
+        """The Jacobian of a floor that follows, from that of a floor held (variable projection; Kaufman, 1975)."""
+        return rows - self.columns @ _least_squares(self.columns, rows)
+
+    @cached_property
+    def _off(self) -> Float[Tensor, "N P K"]:
+        """How far soles are below the floor, metres."""
+        height, a, b = (value[:, None, None] for value in self.plane.unbind(-1))
+        x, y, z = self.soles.unbind(-1)
+        return y - height - a * x - b * z
+
+    @cached_property
+    def _hold(self) -> Float[Tensor, "N P K"]:
+        return self.stance.floor_scale**2 / (self.stance.floor_scale**2 + self._off.square())
+
+    @cached_property
+    def _carries(self) -> Float[Tensor, "N P K"]:
+        """Which soles carry; held, like the weights of reweighted least squares. A foot that nobody saw may."""
+        return ((self.weight > 0).any(-1, keepdim=True) * self._hold.square()).detach()
+
+    @property
+    def _stands(self) -> Float[Tensor, "N P"]:
+        return self._carries.amax(-1)
+
+    @cached_property
+    def _share(self) -> Float[Tensor, "N P K"]:
+        return self._carries / self._carries.sum(-1, keepdim=True).clamp_min(1e-9)
+
+    @cached_property
+    def _above(self) -> Float[Tensor, "N P 3"]:
+        """From what carries to the centre of mass."""
+        return self.mass - (self._share[..., None] * self.soles).sum(2)
+
+    @cached_property
+    def _upward(self) -> Float[Tensor, "N 2 3"]:
+        """What makes of `_above` its x and z across the floor's normal."""
+        along = torch.eye(3, dtype=self.plane.dtype, device=self.plane.device)
+        return along[[0, 2]] + self.plane[:, 1:, None] * along[1]
+
+    @cached_property
+    def _beside(self) -> Float[Tensor, "N P 2"]:
+        return (self._upward[:, None] @ self._above[..., None])[..., 0]
+
+    @cached_property
+    def _near(self) -> Float[Tensor, "N P"]:
+        return self.stance.balance_scale**2 / (self.stance.balance_scale**2 + self._beside.square().sum(-1))
+
+    @property
+    def _tilt(self) -> Float[Tensor, "N 2"]:
+        return self.plane[:, 1:] / self.plane.new_tensor(self.stance.tilt_sigma)
+
+    @cached_property
+    def _of_sole(self) -> Float[Tensor, "N P K"]:
+        return self.weight * self._hold / self.stance.floor_sigma
+
+    @cached_property
+    def _of_person(self) -> Float[Tensor, "N P"]:
+        return self._stands.sqrt() * self._near / self.stance.balance_sigma
+
+
+def _least_squares(columns: Float[Tensor, "N R 3"], rows: Float[Tensor, "N R M"]) -> Float[Tensor, "N 3 M"]:
+    """What to multiply the columns by to come nearest to the rows."""
+    tiny = 1e-6 * torch.eye(columns.shape[-1], dtype=columns.dtype, device=columns.device)  # where nobody stands
+    return torch.linalg.solve(columns.transpose(1, 2) @ columns + tiny, columns.transpose(1, 2) @ rows)

@@ -14,8 +14,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from apu.fit.options import Stance
-
 
 class Term(NamedTuple):
     """A term's value per pair, its residual rows and their slopes by a point (or by a rotation vector)."""
@@ -30,26 +28,6 @@ class ContactTerm(NamedTuple):
 
     term: Term
     index: Int[Tensor, "pairs contacts best 2"]
-
-
-class GroundTerm(NamedTuple):
-    """The ground term's two values per pair, and its rows with the floor where it is best.
-
-    Attributes:
-        floor: of the soles, with what the floor's tilts cost. balance: of the centres of mass.
-        residual, slope: rows and their derivative, the floor held, by each person's soles and last the centre of mass.
-        columns: their derivative by the floor's height and two tilts, negated.
-    """
-
-    floor: Float[Tensor, "N"]
-    balance: Float[Tensor, "N"]
-    residual: Float[Tensor, "N R"]
-    slope: Float[Tensor, "N R P K+1 3"]
-    columns: Float[Tensor, "N R 3"]
-
-    def with_floor(self, rows: Float[Tensor, "N R unknowns"]) -> Float[Tensor, "N R unknowns"]:
-        """The Jacobian of a floor that follows, from that of a floor held (variable projection; Kaufman, 1975)."""
-        return rows - self.columns @ _least_squares(self.columns, rows)
 
 
 def reprojection(
@@ -154,92 +132,6 @@ def penetration(
     residual = factor * excess
     value = 0.5 * residual.square().sum(-1)
     return Term(value, residual, -(factor * (excess > 0))[..., None] * outward)
-
-
-_FLOOR_ROUNDS = 4
-"""Of reweighting, after which the floor lies where it is best."""
-
-
-def ground(
-    soles: Float[Tensor, "N P K 3"], mass: Float[Tensor, "N P 3"], weight: Float[Tensor, "N P K"], stance: Stance
-) -> GroundTerm:
-    """People stand on one floor, upright: on the plane y = h + a x + b z that fits them best, no unknown of the fit.
-
-    A sole e above or below it costs w^2 / (2 sigma^2) c^2 e^2 / (c^2 + e^2) (Geman-McClure: a raised foot is let go),
-    the tilts a^2 / (2 sigma_a^2) + b^2 / (2 sigma_b^2), for cameras are seldom level. A centre of mass at d from the
-    floor's normal through the feet that carry it costs s / (2 sigma_d^2) c_d^2 d^2 / (c_d^2 + d^2), with s how surely
-    its person stands.
-
-    Args:
-        soles: points under the feet. mass: centres of mass; camera frame, metres. weight: 0 for a foot nobody saw.
-    """
-    seen = (weight > 0).to(weight.dtype)
-    # The floor is looked for about the feet, where its height and its tilts hardly depend on each other.
-    middle = (seen[..., None] * soles).sum((1, 2)) / seen.sum((1, 2)).clamp_min(1)[:, None]
-    soles, mass = (points - middle.detach()[:, None] for points in (soles.flatten(1, 2), mass))
-    soles = soles.unflatten(1, weight.shape[1:])
-    lowest = torch.where(weight > 0, soles[..., 1].detach(), -torch.inf).amax((1, 2))
-    plane = torch.nn.functional.pad(lowest.nan_to_num(neginf=0)[:, None], (0, 2))
-    for _ in range(_FLOOR_ROUNDS):
-        term = _on_floor(soles, mass, weight, plane, stance)
-        plane = plane + _least_squares(term.columns, term.residual[..., None])[..., 0].detach()
-    return _on_floor(soles, mass, weight, plane, stance)
-
-
-def _on_floor(soles: Tensor, mass: Tensor, weight: Tensor, plane: Float[Tensor, "N 3"], stance: Stance) -> GroundTerm:
-    """The ground term with a given floor: h, a, b."""
-    pairs, people, points = weight.shape
-    x, y, z = soles.unbind(-1)
-    height, a, b = (value[:, None, None] for value in plane.unbind(-1))
-    off = y - height - a * x - b * z
-    hold = stance.floor_scale**2 / (stance.floor_scale**2 + off.square())
-    # Which feet carry, and whether: held, like the weights of reweighted least squares. A foot that nobody saw may.
-    carries = ((weight > 0).any(-1, keepdim=True) * hold.square()).detach()
-    share = carries / carries.sum(-1, keepdim=True).clamp_min(1e-9)
-    above = mass - (share[..., None] * soles).sum(2)
-    upward = torch.eye(3, dtype=y.dtype, device=y.device)[[0, 2]] + plane[:, 1:, None] * y.new_tensor([0, 1, 0])
-    across = (upward[:, None] @ above[..., None])[..., 0]  # (N, P, 2), along x and z
-    near = stance.balance_scale**2 / (stance.balance_scale**2 + across.square().sum(-1))
-    stands = carries.amax(-1)
-    tilt = plane[:, 1:] / y.new_tensor(stance.tilt_sigma)
-
-    of_sole = weight * hold / stance.floor_sigma
-    of_person = stands.sqrt() * near / stance.balance_sigma
-    own = torch.eye(people, dtype=y.dtype, device=y.device)
-    each = torch.eye(points, points + 1, dtype=y.dtype, device=y.device)
-    normal = torch.stack([-plane[:, 1], torch.ones_like(plane[:, 1]), -plane[:, 2]], -1)
-    lever = torch.nn.functional.pad(-share, (0, 1), value=1.0)
-    of_tilt = torch.diag(1 / y.new_tensor(stance.tilt_sigma)).expand(pairs, 2, 2)
-    return GroundTerm(
-        floor=0.5 * (weight.square() * hold * off.square()).sum((1, 2)) / stance.floor_sigma**2
-        + 0.5 * tilt.square().sum(-1),
-        balance=0.5 * (stands * near * across.square().sum(-1)).sum(-1) / stance.balance_sigma**2,
-        residual=torch.cat([(of_sole * off).flatten(1), (of_person[..., None] * across).flatten(1), -tilt], 1),
-        slope=torch.cat(
-            [
-                torch.einsum("npk,pq,kl,nc->npkqlc", of_sole, own, each, normal).flatten(1, 2),
-                torch.einsum("np,pq,npl,nrc->nprqlc", of_person, own, lever, upward).flatten(1, 2),
-                soles.new_zeros(pairs, 2, people, points + 1, 3),
-            ],
-            1,
-        ),
-        columns=torch.cat(
-            [
-                (of_sole[..., None] * torch.stack([torch.ones_like(x), x, z], -1)).flatten(1, 2),
-                torch.nn.functional.pad(
-                    torch.diag_embed(-(of_person * above[..., 1])[..., None].expand_as(across)), (1, 0)
-                ).flatten(1, 2),
-                torch.nn.functional.pad(of_tilt, (1, 0)),
-            ],
-            1,
-        ),
-    )
-
-
-def _least_squares(columns: Float[Tensor, "N R 3"], rows: Float[Tensor, "N R M"]) -> Float[Tensor, "N 3 M"]:
-    """What to multiply the columns by to come nearest to the rows."""
-    tiny = 1e-6 * torch.eye(columns.shape[-1], dtype=columns.dtype, device=columns.device)  # where nobody stands
-    return torch.linalg.solve(columns.transpose(1, 2) @ columns + tiny, columns.transpose(1, 2) @ rows)
 
 
 def inverse_left_jacobian(rotvec: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:

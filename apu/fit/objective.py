@@ -13,7 +13,7 @@ from torch import Tensor
 from apu.body.collide import Collider, other_person
 from apu.body.skinning import BETAS, NUM_PARAMS, ROTATIONS, TRANSL, Frames, Pose, Skinned, SkinnedPoints
 from apu.fit import losses
-from apu.fit.ground import ANKLES, SOLES, joint_masses
+from apu.fit.ground import ANKLES, SOLES, ground, joint_masses
 from apu.fit.limits import joint_ranges
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import Problem
@@ -173,7 +173,7 @@ class Objective:
     def _ground(self, marks: "_PosedMarks") -> Contribution:
         weight = (self.problem.weight[..., ANKLES] > 0).to(marks.points.dtype) / _SOLES_PER_FOOT**0.5
         soles = marks.points[:, :, SOLES] + self._marks.sole_depth[:, None] * marks.points.new_tensor([0, 1, 0])
-        term = losses.ground(soles, marks.points[:, :, _MASS], weight, self.options.stance)
+        term = ground(soles, marks.points[:, :, _MASS], weight, self.options.stance)
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             jacobian = marks.jacobian[:, :, [*SOLES, _MASS]]

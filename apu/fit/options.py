@@ -55,7 +55,7 @@ def _check_positive(options: object, names: Sequence[str]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Stance:
-    """How firmly people stand on one floor; see `apu.fit.losses.ground`.
+    """How firmly people stand on one floor; see `apu.fit.ground.ground`.
 
     Attributes:
         floor_sigma: of a foot above or below the floor, metres. floor_scale: metres above it a foot counts as raised.

@@ -1,13 +1,16 @@
 """The floor that both people stand on: it tells depth that the keypoints of each alone do not."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import roma
+import torch
 
 from apu.body.model import BodyModel
 from apu.fit import FitOptions, fit_pair
-from apu.fit.ground import joint_masses
+from apu.fit.ground import GroundTerm, ground, joint_masses
 from apu.fit.options import Stance
 from apu.types import SMPL_JOINTS, BodyParams, PairObservation
 
@@ -33,6 +36,10 @@ def seen(truth: BodyParams, body: BodyModel) -> PairObservation:
     joints = observation.estimate.joints.copy()
     joints[1] *= 0.9
     return replace(observation, estimate=replace(observation.estimate, joints=joints))
+
+
+def doubles(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def depth_error(params, truth) -> float:
@@ -62,3 +69,85 @@ def test_the_masses_are_those_of_a_body() -> None:
     legs = sum(value for name, value in mass.items() if any(part in name for part in ("hip", "knee", "ankle", "foot")))
     assert legs == pytest.approx(2 * 0.1986, abs=0.002)
     assert all(mass[name] == mass[name.replace("left", "right")] for name in mass)
+
+
+class TestGround:
+    """Soles and centres of mass of two people who stand 0.3 m apart in depth, y down."""
+
+    @staticmethod
+    def standing() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        foot = torch.tensor([[x, 1.0, z] for x in (-0.1, 0.1) for z in (-0.05, 0.0, 0.2)], dtype=torch.float64)
+        away = torch.tensor([[0.0, 0.0, 3.0], [0.4, 0.0, 3.3]], dtype=torch.float64)
+        soles = (foot + away[:, None])[None]
+        mass = soles.mean(2) - torch.tensor([0.0, 0.95, 0.0])
+        return soles, mass, torch.ones(1, 2, 6, dtype=torch.float64)
+
+    @staticmethod
+    def total(term: GroundTerm) -> torch.Tensor:
+        return (term.floor + term.balance).sum()
+
+    def test_who_stands_on_one_floor_under_their_weight_costs_nothing(self) -> None:
+        assert float(self.total(ground(*self.standing(), Stance()))) < 1e-6
+
+    def test_half_of_the_points_too_high_share_the_misfit_with_the_floor(self) -> None:
+        soles, mass, weight = self.standing()
+        stance = Stance(tilt_sigma=(1e-6, 1e-6))
+        raised = torch.zeros(2, dtype=torch.float64)
+        raised[1] = -0.01
+        soles[..., 1] += raised[:, None]
+        expected = 12 * 0.5 * 0.005**2 / stance.floor_sigma**2 * stance.floor_scale**2
+        expected /= stance.floor_scale**2 + 0.005**2
+        assert float(ground(soles, mass, weight, stance).floor) == pytest.approx(expected, rel=1e-3)
+
+    def test_a_raised_foot_is_let_go(self) -> None:
+        soles, mass, weight = self.standing()
+        pulls = []
+        for height in (0.05, 0.5):
+            up = soles.clone()
+            up[0, 0, :3, 1] -= height
+            up.requires_grad_()
+            (pull,) = torch.autograd.grad(ground(up, mass, weight, Stance()).floor.sum(), up)
+            pulls.append(float(pull[0, 0, :3, 1].abs().max()))
+        assert pulls[1] < 0.1 * pulls[0]
+
+    def test_a_foot_nobody_saw_is_free(self) -> None:
+        soles, mass, weight = self.standing()
+        weight[0, 0, :3] = 0
+        soles[0, 0, :3, 1] -= 0.01
+        assert float(ground(soles, mass, weight, Stance()).floor) < 1e-6
+
+    def test_where_no_foot_was_seen_there_is_no_floor(self) -> None:
+        soles, mass, weight = self.standing()
+        term = ground(soles + doubles(1, 2, 6, 3), mass, 0 * weight, Stance())
+        assert float(self.total(term)) == 0
+        assert not term.residual.any()
+
+    def test_a_camera_that_looks_down_costs_only_its_tilt(self) -> None:
+        soles, mass, weight = self.standing()
+        angle = 0.1
+        look = roma.rotvec_to_rotmat(torch.tensor([angle, 0.0, 0.0], dtype=torch.float64))
+        term = ground(soles @ look.T, mass @ look.T, weight, Stance())
+        assert float(self.total(term)) == pytest.approx(0.5 * (math.tan(angle) / 0.15) ** 2, rel=0.05)
+
+    def test_leaning_costs_what_the_formula_says(self) -> None:
+        soles, mass, weight = self.standing()
+        stance = Stance(tilt_sigma=(1e-6, 1e-6))
+        mass[0, 0, 2] += 0.1
+        robust = stance.balance_scale**2 / (stance.balance_scale**2 + 0.1**2)
+        expected = 0.5 * robust * 0.1**2 / stance.balance_sigma**2
+        assert float(ground(soles, mass, weight, stance).balance) == pytest.approx(expected, rel=1e-3)
+
+    def test_the_rows_give_the_gradient_with_the_floor_at_its_best(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("apu.fit.ground._ROUNDS", 300)
+        soles, mass, weight = self.standing()
+        soles = (soles + 0.03 * doubles(1, 2, 6, 3)).requires_grad_()
+        mass = (mass + 0.1 * doubles(1, 2, 3, seed=1)).requires_grad_()
+        term = ground(soles, mass, weight, Stance())
+        expected = torch.cat([g.flatten() for g in torch.autograd.grad(self.total(term), (soles, mass))])
+        rows = torch.einsum("nr,nrpkc->npkc", term.residual, term.slope)
+        torch.testing.assert_close(torch.cat([rows[..., :-1, :].flatten(), rows[..., -1, :].flatten()]), expected)
+
+    def test_a_floor_that_follows_leaves_nothing_for_it_to_gain(self) -> None:
+        term = ground(*self.standing(), Stance())
+        rows = term.with_floor(doubles(1, term.residual.shape[1], 5))
+        assert (term.columns.transpose(1, 2) @ rows).abs().max() < 1e-6

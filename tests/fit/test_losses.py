@@ -10,7 +10,6 @@ import torch
 from apu.fit import losses
 from apu.fit.limits import joint_ranges
 from apu.fit.mixture import Mixture
-from apu.fit.options import Stance
 
 
 def doubles(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -195,85 +194,3 @@ def test_knees_and_elbows_bend_one_way() -> None:
         costs[degrees] = float(term.value)
     assert costs[90] == 0
     assert costs[-30] > 10
-
-
-class TestGround:
-    """Soles and centres of mass of two people who stand 0.3 m apart in depth, y down."""
-
-    @staticmethod
-    def standing() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        foot = torch.tensor([[x, 1.0, z] for x in (-0.1, 0.1) for z in (-0.05, 0.0, 0.2)], dtype=torch.float64)
-        away = torch.tensor([[0.0, 0.0, 3.0], [0.4, 0.0, 3.3]], dtype=torch.float64)
-        soles = (foot + away[:, None])[None]
-        mass = soles.mean(2) - torch.tensor([0.0, 0.95, 0.0])
-        return soles, mass, torch.ones(1, 2, 6, dtype=torch.float64)
-
-    @staticmethod
-    def total(term: losses.GroundTerm) -> torch.Tensor:
-        return (term.floor + term.balance).sum()
-
-    def test_who_stands_on_one_floor_under_their_weight_costs_nothing(self) -> None:
-        assert float(self.total(losses.ground(*self.standing(), Stance()))) < 1e-6
-
-    def test_half_of_the_points_too_high_share_the_misfit_with_the_floor(self) -> None:
-        soles, mass, weight = self.standing()
-        stance = Stance(tilt_sigma=(1e-6, 1e-6))
-        raised = torch.zeros(2, dtype=torch.float64)
-        raised[1] = -0.01
-        soles[..., 1] += raised[:, None]
-        expected = 12 * 0.5 * 0.005**2 / stance.floor_sigma**2 * stance.floor_scale**2
-        expected /= stance.floor_scale**2 + 0.005**2
-        assert float(losses.ground(soles, mass, weight, stance).floor) == pytest.approx(expected, rel=1e-3)
-
-    def test_a_raised_foot_is_let_go(self) -> None:
-        soles, mass, weight = self.standing()
-        pulls = []
-        for height in (0.05, 0.5):
-            up = soles.clone()
-            up[0, 0, :3, 1] -= height
-            up.requires_grad_()
-            (pull,) = torch.autograd.grad(losses.ground(up, mass, weight, Stance()).floor.sum(), up)
-            pulls.append(float(pull[0, 0, :3, 1].abs().max()))
-        assert pulls[1] < 0.1 * pulls[0]
-
-    def test_a_foot_nobody_saw_is_free(self) -> None:
-        soles, mass, weight = self.standing()
-        weight[0, 0, :3] = 0
-        soles[0, 0, :3, 1] -= 0.01
-        assert float(losses.ground(soles, mass, weight, Stance()).floor) < 1e-6
-
-    def test_where_no_foot_was_seen_there_is_no_floor(self) -> None:
-        soles, mass, weight = self.standing()
-        term = losses.ground(soles + doubles(1, 2, 6, 3), mass, 0 * weight, Stance())
-        assert float(self.total(term)) == 0
-        assert not term.residual.any()
-
-    def test_a_camera_that_looks_down_costs_only_its_tilt(self) -> None:
-        soles, mass, weight = self.standing()
-        angle = 0.1
-        look = roma.rotvec_to_rotmat(torch.tensor([angle, 0.0, 0.0], dtype=torch.float64))
-        term = losses.ground(soles @ look.T, mass @ look.T, weight, Stance())
-        assert float(self.total(term)) == pytest.approx(0.5 * (math.tan(angle) / 0.15) ** 2, rel=0.05)
-
-    def test_leaning_costs_what_the_formula_says(self) -> None:
-        soles, mass, weight = self.standing()
-        stance = Stance(tilt_sigma=(1e-6, 1e-6))
-        mass[0, 0, 2] += 0.1
-        robust = stance.balance_scale**2 / (stance.balance_scale**2 + 0.1**2)
-        expected = 0.5 * robust * 0.1**2 / stance.balance_sigma**2
-        assert float(losses.ground(soles, mass, weight, stance).balance) == pytest.approx(expected, rel=1e-3)
-
-    def test_the_rows_give_the_gradient_with_the_floor_at_its_best(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(losses, "_FLOOR_ROUNDS", 300)
-        soles, mass, weight = self.standing()
-        soles = (soles + 0.03 * doubles(1, 2, 6, 3)).requires_grad_()
-        mass = (mass + 0.1 * doubles(1, 2, 3, seed=1)).requires_grad_()
-        term = losses.ground(soles, mass, weight, Stance())
-        expected = torch.cat([g.flatten() for g in torch.autograd.grad(self.total(term), (soles, mass))])
-        rows = torch.einsum("nr,nrpkc->npkc", term.residual, term.slope)
-        torch.testing.assert_close(torch.cat([rows[..., :-1, :].flatten(), rows[..., -1, :].flatten()]), expected)
-
-    def test_a_floor_that_follows_leaves_nothing_for_it_to_gain(self) -> None:
-        term = losses.ground(*self.standing(), Stance())
-        rows = term.with_floor(doubles(1, term.residual.shape[1], 5))
-        assert (term.columns.transpose(1, 2) @ rows).abs().max() < 1e-6
