@@ -119,6 +119,8 @@ class Desk:
         except Exception:  # noqa: BLE001 - the page lives on, the log has the traceback
             _LOG.exception("action %s failed", action.name)
             notice = _error("The program failed at this and nothing was saved; the server's log says more.")
+        if notice and shown.pair is None and action.name == "open":  # beside what is wrong with the address
+            shown = replace(shown, pair=self._first())
         return self._show(shown, notice or shown.notice, line, self.visitor(action.curator, account))
 
     def look(self, data: dict[str, Any], account: Account | None = None) -> Json:
@@ -226,7 +228,7 @@ class Desk:
             return _Next(pair=blind.record.summary.id, review=action.review)
         if action.pair is not None and self._workspace.has_pair(action.pair):
             return _Next(pair=action.pair)
-        first = self._onwards(None, line, visitor)
+        first = self._onwards(None, line, visitor) or self._first()
         if action.pair is None:
             return _Next(pair=first)
         missing = f"There is no pair {action.pair} in this workspace; this is the first one."
@@ -337,7 +339,7 @@ class Desk:
         found = self._workspace.reviews.next(visitor.name)
         if found:
             return _Next(pair=found.pair, review=found.id)
-        return _Next(pair=self._onwards(None, Line(), visitor), notice=_done(none))
+        return _Next(pair=self._onwards(None, Line(), visitor) or self._first(), notice=_done(none))
 
     # What is shown --------------------------------------------------------------------------------------------------
 
@@ -349,10 +351,9 @@ class Desk:
             "queue": {"total": 0, "query": line.query, "words": line.words}, "held": "", "draft": None, "review": None,
             "judgements": None, "empty": "",
         }  # fmt: skip
+        if (pair := shown.pair) is None:
+            return screen | {"empty": NO_PAIRS}
         try:
-            pair = shown.pair if shown.pair is not None else self._first()
-            if pair is None:
-                return screen | {"empty": NO_PAIRS}
             review = shown.review or self._workspace.reviews.taken_by(visitor.name).get(pair)
             if review is not None:
                 return screen | self._blind(review, line, visitor)
