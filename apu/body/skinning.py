@@ -228,17 +228,16 @@ class SkinnedPoints:
 
     def shaped(self, pose: Pose) -> Float[Tensor, "*batch points 3"]:
         """Unposed places under the betas and the pose correctives."""
-        eye = torch.eye(3, dtype=self.rest.dtype, device=self.rest.device)
-        features = (pose.rotations[..., 1:, :, :] - eye).flatten(-3)
-        shape = torch.cat([self.dirs, self.correctives], -1)
-        return self.rest + torch.einsum("nck,...k->...nc", shape, torch.cat([pose.betas, features], -1))
+        return self.rest + torch.einsum("nck,...k->...nc", self._by_features, _features(pose))
+
+    @cached_property
+    def _by_features(self) -> Float[Tensor, "points 3 200"]:
+        return torch.cat([self.dirs, self.correctives], -1)
 
     def posed(self, pose: Pose, frames: Frames) -> Skinned:
         """Linear blend skinning of all points."""
         shaped = self.shaped(pose)
-        rest = self.skeleton.rest(pose.betas)
-        offset = frames.place - (frames.rotation @ rest[..., None])[..., 0]
-        affine = torch.cat([frames.rotation.flatten(-2), offset], -1)  # (*batch, 22, 12)
+        affine = torch.cat([frames.rotation.flatten(-2), _offset(self.skeleton, pose, frames)], -1)  # (*batch, 22, 12)
         blend = self.weights @ affine
         turn, shift = blend[..., :9].unflatten(-1, (3, 3)), blend[..., 9:]
         return Skinned((turn @ shaped[..., None])[..., 0] + shift, shaped)
@@ -260,29 +259,91 @@ class SkinnedPoints:
         W, dirs = self.weights[index], self.dirs[index]  # (*batch, rows, support, ...)
         flat = index.flatten(-2)
         shaped = shaped.gather(-2, flat[..., None].expand(*flat.shape, 3)).unflatten(-2, index.shape[-2:])
-        rest = self.skeleton.rest(pose.betas)
-        offset = frames.place - (frames.rotation @ rest[..., None])[..., 0]
-        offset_dirs = frames.place_dirs - frames.rotation @ self.skeleton.joint_dirs
         # Sums over the support of W_b x_b and of W_b, for each bone b.
         w = weight[..., None] * W
-        mass = w.sum(-2)
         lever = torch.einsum("...rkb,...rkc->...rbc", w, shaped)
-        moment = (
-            torch.einsum("...bdc,...rbc->...rbd", frames.rotation, lever) + mass[..., None] * offset[..., None, :, :]
+        lever_dirs = torch.einsum("...rkb,...rkcm->...rbcm", w, dirs)
+        return _columns(self.skeleton, pose, frames, lever, lever_dirs, w.sum(-2))
+
+    def sums(self, index: Int[Tensor, "rows support"], weight: Float[Tensor, "rows support"]) -> "SkinnedSums":
+        """Weighted sums of these points, wherever their support lies; exact."""
+        w = weight[..., None] * self.weights[index]  # (rows, support, 22)
+        lever, dirs, correctives = (
+            torch.einsum("rkb,rk...->rb...", w, array[index]) for array in (self.rest, self.dirs, self.correctives)
         )
-        moment = torch.einsum("...rbc,bj->...rjc", moment, self.skeleton.subtree)
-        arm = moment - (mass @ self.skeleton.subtree)[..., None] * frames.place[..., None, :, :]
-        # Column k of -[arm]x G is G_k x arm.
-        turn = torch.linalg.cross(
-            frames.parent_rotation.transpose(-1, -2)[..., None, :, :, :].expand(*arm.shape[:-1], 3, 3),
-            arm[..., None, :].expand(*arm.shape[:-1], 3, 3),
-        )  # (*batch, rows, 22, 3 [k], 3 [xyz])
-        shape_lever = torch.einsum("...rkb,...rkcm->...rbcm", w, dirs)
-        shape = torch.einsum("...bdc,...rbcm->...rdm", frames.rotation, shape_lever)
-        shape = shape + torch.einsum("...rb,...bdm->...rdm", mass, offset_dirs)
-        eye = torch.eye(3, dtype=self.rest.dtype, device=self.rest.device)
-        shift = (mass.sum(-1)[..., None, None] * eye).expand(*shape.shape[:-1], 3)
-        return torch.cat([turn.flatten(-3, -2).transpose(-1, -2), shape, shift], -1)
+        return SkinnedSums(self.skeleton, lever, torch.cat([dirs, correctives], -1), w.sum(1))
+
+
+class PosedSums(NamedTuple):
+    """Sums of points in the camera's frame, and of their unposed places over each bone; metres."""
+
+    points: Float[Tensor, "*batch rows 3"]
+    lever: Float[Tensor, "*batch rows 22 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class SkinnedSums:
+    """Weighted sums of a body's points, such as keypoints, collapsed onto its bones: skinning is linear in the points.
+
+    Attributes:
+        lever: sums of weight x skinning weight x unposed place, for each bone, at betas = 0, metres.
+        dirs: their derivative by the 11 betas and the 189 entries of R - I. mass: sums of weight x skinning weight.
+    """
+
+    skeleton: Skeleton
+    lever: Float[Tensor, "rows 22 3"]
+    dirs: Float[Tensor, "rows 22 3 200"]
+    mass: Float[Tensor, "rows 22"]
+
+    def posed(self, pose: Pose, frames: Frames) -> PosedSums:
+        """The sums, and what `jacobian` needs of them."""
+        lever = self.lever + torch.einsum("rbck,...k->...rbc", self.dirs, _features(pose))
+        offset = _offset(self.skeleton, pose, frames)
+        points = torch.einsum("...bdc,...rbc->...rd", frames.rotation, lever) + self.mass @ offset
+        return PosedSums(points, lever)
+
+    def jacobian(
+        self, pose: Pose, frames: Frames, lever: Float[Tensor, "*batch rows 22 3"]
+    ) -> Float[Tensor, "*batch rows 3 80"]:
+        """Derivative of the sums by the 80 unknowns of their person; `lever` as `posed` gave it."""
+        return _columns(self.skeleton, pose, frames, lever, self.dirs[..., :NUM_BETAS], self.mass)
+
+
+def _features(pose: Pose) -> Float[Tensor, "*batch 200"]:
+    """What unposed places are linear in: betas, and R - I of the joints after the root."""
+    eye = torch.eye(3, dtype=pose.betas.dtype, device=pose.betas.device)
+    return torch.cat([pose.betas, (pose.rotations[..., 1:, :, :] - eye).flatten(-3)], -1)
+
+
+def _offset(skeleton: Skeleton, pose: Pose, frames: Frames) -> Float[Tensor, "*batch 22 3"]:
+    """Where each bone's frame puts the origin of the unposed body."""
+    return frames.place - (frames.rotation @ skeleton.rest(pose.betas)[..., None])[..., 0]
+
+
+def _columns(
+    skeleton: Skeleton,
+    pose: Pose,
+    frames: Frames,
+    lever: Float[Tensor, "*batch rows 22 3"],
+    lever_dirs: Float[Tensor, "*#batch rows 22 3 11"],
+    mass: Float[Tensor, "*#batch rows 22"],
+) -> Float[Tensor, "*batch rows 3 80"]:
+    """Derivative of sums of skinned points by the 80 unknowns, from the sums over each bone."""
+    offset = _offset(skeleton, pose, frames)
+    offset_dirs = frames.place_dirs - frames.rotation @ skeleton.joint_dirs
+    moment = torch.einsum("...bdc,...rbc->...rbd", frames.rotation, lever) + mass[..., None] * offset[..., None, :, :]
+    moment = torch.einsum("...rbc,bj->...rjc", moment, skeleton.subtree)
+    arm = moment - (mass @ skeleton.subtree)[..., None] * frames.place[..., None, :, :]
+    # Column k of -[arm]x G is G_k x arm.
+    turn = torch.linalg.cross(
+        frames.parent_rotation.transpose(-1, -2)[..., None, :, :, :].expand(*arm.shape[:-1], 3, 3),
+        arm[..., None, :].expand(*arm.shape[:-1], 3, 3),
+    )  # (*batch, rows, 22, 3 [k], 3 [xyz])
+    shape = torch.einsum("...bdc,...rbcm->...rdm", frames.rotation, lever_dirs)
+    shape = shape + torch.einsum("...rb,...bdm->...rdm", mass, offset_dirs)
+    eye = torch.eye(3, dtype=arm.dtype, device=arm.device)
+    shift = (mass.sum(-1)[..., None, None] * eye).expand(*shape.shape[:-1], 3)
+    return torch.cat([turn.flatten(-3, -2).transpose(-1, -2), shape, shift], -1)
 
 
 def skinned_surface(body: BodyModel) -> SkinnedPoints:

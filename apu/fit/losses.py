@@ -94,19 +94,26 @@ def contact(
     difference_square = torch.cdist(points[:, 0], points[:, 1], compute_mode=exact_form).square()
     facing = normals[:, 0] @ normals[:, 1].transpose(-1, -2)
     distance = difference_square + normal_bonus**2 * (1 + facing)
-    samples = distance.shape[-1]
-    flat = distance.flatten(-2).topk(min(best, samples * samples), largest=False).indices
-    index = torch.stack([flat // samples, flat % samples], -1)
+    index = _closest_pairs(distance, best)
     v, u = (points[:, p].gather(2, index[..., p, None].expand(*index.shape[:-1], 3)) for p in (0, 1))
-    facing_best = facing.flatten(-2).gather(-1, flat)
+    facing_best = facing.flatten(-2).gather(-1, index[..., 0] * facing.shape[-1] + index[..., 1])
     exact = (v - u).square().sum(-1) + normal_bonus**2 * (1 + facing_best)
     t2 = temperature**2
-    soft = -t2 * (torch.logsumexp(-exact / t2, -1) - math.log(flat.shape[-1]))
+    soft = -t2 * (torch.logsumexp(-exact / t2, -1) - math.log(index.shape[-2]))
     value = 0.5 * (weight * soft).sum(-1) / sigma**2
     choice = torch.softmax(-exact.detach() / t2, -1)
     factor = (weight[..., None] * choice).sqrt()[..., None] / sigma
     eye = torch.eye(3, dtype=points.dtype, device=points.device)
     return ContactTerm(Term(value, factor * (v - u), factor[..., None] * eye), index)
+
+
+def _closest_pairs(distance: Float[Tensor, "N C S T"], count: int) -> Int[Tensor, "N C best 2"]:
+    """The least entries; they lie in as many rows, those of the least minima, so that few have to be sorted."""
+    rows, columns = distance.shape[-2:]
+    near = distance.amin(-1).topk(min(count, rows), largest=False).indices
+    among = distance.gather(-2, near[..., None].expand(*near.shape, columns)).flatten(-2)
+    flat = among.topk(min(count, rows * columns), largest=False).indices
+    return torch.stack([near.gather(-1, flat // columns), flat % columns], -1)
 
 
 def penetration(

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
-from apu.body.skinning import BETAS, NUM_PARAMS, ROTATIONS, TRANSL, Frames, Pose, Skinned, SkinnedPoints
+from apu.body.skinning import BETAS, NUM_PARAMS, ROTATIONS, TRANSL, Frames, Pose, SkinnedPoints, SkinnedSums
 from apu.fit import losses
 from apu.fit.ground import ANKLES, SOLES, ground, joint_masses
 from apu.fit.limits import joint_ranges
@@ -290,15 +290,13 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class _Marks:
-    """A body's keypoints and, last, its centre of mass: sums over points of its surface and joints.
+    """A body's keypoints and, last, its centre of mass.
 
     Attributes:
-        support: the points. index, weight: what each mark sums. sole_depth: of the floor below each sole, metres.
+        sums: the marks as sums over the body's points. sole_depth: of the floor below each sole, metres.
     """
 
-    support: SkinnedPoints
-    index: Int[Tensor, "26 support"]
-    weight: Float[Tensor, "26 support"]
+    sums: SkinnedSums
     sole_depth: Float[Tensor, "K"]
 
     @classmethod
@@ -310,16 +308,12 @@ class _Marks:
             torch.cat([torch.nn.functional.pad(a, (0, width - a.shape[1])) for a in both])
             for both in ((body.keypoint_index, joints), (body.keypoint_weight, mass))
         )
-        used, index = torch.unique(index, return_inverse=True)
-        support = body.surface.take(used[:, None], torch.ones(len(used), 1))
-        level = (weight * support.rest[index][..., 1]).sum(-1)[list(SOLES)]
-        return cls(support, index, weight, level - level.min())
+        sums = body.surface.sums(index, weight)
+        level = sums.lever.sum(1)[list(SOLES), 1]
+        return cls(sums, level - level.min())
 
     def posed(self, pose: Pose, frames: Frames) -> "_PosedMarks":
-        skinned = self.support.posed(pose, frames)
-        return _PosedMarks(
-            self, pose, frames, skinned, (self.weight[..., None] * skinned.points[..., self.index, :]).sum(-2)
-        )
+        return _PosedMarks(self.sums, pose, frames, *self.sums.posed(pose, frames))
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,14 +321,14 @@ class _PosedMarks:
     """The marks of people in a pose; their Jacobian is made once, by the first term that asks.
 
     Attributes:
-        points: (N, P, 26, 3).
+        points: (N, P, 26, 3). lever: as `SkinnedSums.posed` gives it.
     """
 
-    marks: _Marks
+    sums: SkinnedSums
     pose: Pose
     frames: Frames
-    skinned: Skinned
     points: Float[Tensor, "N P 26 3"]
+    lever: Float[Tensor, "N P 26 22 3"]
 
     @property
     def keypoints(self) -> Float[Tensor, "N P 25 3"]:
@@ -342,8 +336,7 @@ class _PosedMarks:
 
     @cached_property
     def jacobian(self) -> Float[Tensor, "N P 26 3 80"]:
-        index, weight = (a.expand(*self.points.shape[:2], *a.shape) for a in (self.marks.index, self.marks.weight))
-        return self.marks.support.jacobian(self.pose, self.frames, self.skinned.shaped, index, weight)
+        return self.sums.jacobian(self.pose, self.frames, self.lever)
 
 
 def _outward(x: Tensor, nearest: Tensor, corners: Tensor, depth: Tensor) -> Tensor:

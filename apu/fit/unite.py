@@ -243,10 +243,12 @@ def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_
         lead = _leading(value, owner[rows], options.leading)
         objective, rows, pose, value = objective[lead], rows[lead], pose[lead], value[lead]
     if rest:
-        pose, value = _anneal(objective, pose, rest, watch, rows, done=1 / len(phases))
-    lowest = _leading(value, owner[rows], 1)
-    objective, rows, pose, value = objective[lowest], rows[lowest], pose[lowest], value[lowest]
-    best, again = _Best(objective, rows, pose, value), rest or phases
+        lowest, pose, value = _race(objective, pose, rest, watch, rows, owner[rows], done=1 / len(phases))
+    else:
+        lowest = _leading(value, owner[rows], 1)
+        pose, value = pose[lowest], value[lowest]
+    objective, rows = objective[lowest], rows[lowest]
+    best, again = _Best(objective, rows, pose, value), phases[-2:]
     waiting = torch.arange(len(rows), device=rows.device)
     for _ in range(options.kicks):
         locked, starts = kicked_starts(objective[waiting], best.pose[waiting], options)
@@ -294,18 +296,11 @@ class _Best:
         """Fit other starts of some pairs and keep what is lower; returns the pairs that gained."""
         if not len(pairs) or watch.late:
             return pairs[:0]
-        poses, values = _anneal(self._objective[pairs], starts, phases, watch, self._rows[pairs])
-        values = torch.nan_to_num(values, nan=torch.inf)
-        lowest = torch.full_like(self.value, torch.inf).scatter_reduce(0, pairs, values, "amin")
-        gained = (lowest < self.value * (1 - _BETTER)).nonzero()[:, 0]
-        # The first of a pair's starts that reached its lowest.
-        order = torch.arange(len(pairs), device=pairs.device)
-        first = torch.full_like(lowest, len(pairs), dtype=torch.long).scatter_reduce(
-            0, pairs, torch.where(values == lowest[pairs], order, len(pairs)), "amin"
-        )
-        winners = first[gained]
-        self.pose = self.pose.put(gained, poses[winners])
-        self.value = self.value.index_copy(0, gained, lowest[gained])
+        kept, poses, values = _race(self._objective[pairs], starts, phases, watch, self._rows[pairs], pairs)
+        lower = values < self.value[pairs[kept]] * (1 - _BETTER)
+        gained = pairs[kept][lower]
+        self.pose = self.pose.put(gained, poses[lower])
+        self.value = self.value.index_copy(0, gained, values[lower])
         watch.restarted(self._rows[gained])
         return gained
 
@@ -327,6 +322,34 @@ def _anneal(
         pose, value = solution.pose, solution.value
     watch.ended(rows, solution.converged)
     return pose, value
+
+
+def _race(
+    objective: Objective,
+    pose: Pose,
+    phases: Sequence[Phase],
+    watch: "_Watch",
+    rows: Int[Tensor, "N"],
+    owner: Int[Tensor, "N"],
+    *,
+    done: float = 0.0,
+) -> tuple[Int[Tensor, "pairs"], Pose, Float[Tensor, "pairs"]]:
+    """Run the phases with several starts of a pair, of which only the lowest takes the last, long one.
+
+    Args:
+        owner: the pair of every start.
+
+    Returns:
+        Which start each pair kept, its pose and its final objective.
+    """
+    kept = torch.arange(len(rows), device=rows.device)
+    if phases[:-1]:
+        pose, value = _anneal(objective, pose, phases[:-1], watch, rows, done=done)
+        kept = _leading(value, owner, 1)
+    done += (1 - done) * (1 - 1 / len(phases))
+    pose, value = _anneal(objective[kept], pose[kept], phases[-1:], watch, rows[kept], done=done)
+    lowest = _leading(value, owner[kept], 1)
+    return kept[lowest], pose[lowest], value[lowest]
 
 
 class _Watch:

@@ -65,6 +65,22 @@ def test_the_jacobian_is_the_derivative_of_the_points() -> None:
         torch.testing.assert_close(given[person], expected[person, :, :, person], atol=1e-9, rtol=0)
 
 
+def test_sums_collapsed_onto_the_bones_are_those_of_the_points() -> None:
+    """A keypoint's support spreads over several bones; neither its place nor its derivative may notice."""
+    surface = skinned_surface(load_body(dtype=torch.float64))
+    pose = Pose.of(random_params(7), dtype=torch.float64)
+    index = torch.tensor([[5, 700, 9000], [13000, 13725, 20], [42, 42, 42]])
+    weight = torch.tensor([[0.3, 0.5, 0.2], [0.5, 0.4, 0.1], [1.0, 0.0, 0.0]], dtype=torch.float64)
+    frames = surface.skeleton.frames(pose)
+    collapsed = surface.sums(index, weight)
+    sums = collapsed.posed(pose, frames)
+    points = surface.posed(pose, frames).points[:, index]
+    torch.testing.assert_close(sums.points, (weight[..., None] * points).sum(-2), atol=1e-9, rtol=0)
+    every = (a.expand(2, *a.shape) for a in (index, weight))
+    expected = surface.jacobian(pose, frames, surface.shaped(pose), *every)
+    torch.testing.assert_close(collapsed.jacobian(pose, frames, sums.lever), expected, atol=1e-9, rtol=0)
+
+
 def test_a_batch_of_pairs_is_posed_like_each_of_them(surface: SkinnedPoints) -> None:
     poses = [Pose.of(random_params(seed)) for seed in (5, 6)]
     together = Pose(*(torch.stack([getattr(p, f) for p in poses]) for f in ("rotations", "betas", "transl")))

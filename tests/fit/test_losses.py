@@ -73,6 +73,13 @@ class TestContact:
             points, normals, torch.full(points.shape[:1] + points.shape[2:3], weight).double(), **options
         )
 
+    def test_the_closest_pairs_are_found_without_sorting_all(self) -> None:
+        distance = doubles(2, 3, 30, 40).abs()
+        index = losses._closest_pairs(distance, 12)
+        expected = distance.flatten(-2).topk(12, largest=False).values
+        found = distance.flatten(-2).gather(-1, index[..., 0] * 40 + index[..., 1])
+        torch.testing.assert_close(found, expected)
+
     def test_a_single_pair_of_points_costs_its_squared_distance(self) -> None:
         points = torch.zeros(1, 2, 1, 1, 3, dtype=torch.float64)
         points[0, 1, 0, 0] = torch.tensor([0.03, 0.04, 0.0])
