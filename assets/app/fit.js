@@ -33,8 +33,10 @@ export function mount(root) {
     figures.classList.toggle("past", running || now.stale);
     replace(figures, ...now.figures.map(figure));
     replace(chips, ...(now.fits > 0 ? now.fitList.map((each, index) => chip(each, index === now.fitList.length - 1, state)) : []));
-    const terms = Object.entries((running && job.terms) || now.terms);
-    replace(curves, ...terms.sort(([a], [b]) => a.localeCompare(b)).map(curve)); // the same place while running and after
+    const terms = (running && job.terms) || now.terms;
+    const known = Object.keys(terms).filter((name) => name !== "given_up" || terms[name].some(Boolean));
+    known.sort((a, b) => NAMES.indexOf(a) - NAMES.indexOf(b)); // the same place while running and after
+    replace(curves, ...known.map((name) => curve(name, terms[name])));
   };
 }
 
@@ -78,14 +80,30 @@ function figure({label, person, text, unit, band, help}) {
 }
 
 /** One term of the objective over the steps, each on its own scale from 0. */
-function curve([name, values]) {
+/** Terms of the fit's objective: what they are called here, and what they measure. */
+const TERMS = {
+  keypoints: ["keypoints", "how far the bodies' joints are from the detected ones in the image"],
+  contact: ["contacts", "how far the parts that should touch are apart"],
+  penetration: ["inside", "how deep the bodies are inside each other"],
+  floor: ["floor", "how far feet are above or below one floor"],
+  balance: ["balance", "how far the bodies' weight is from above their feet"],
+  initial_pose: ["pose", "how far joints have turned from the first guess"],
+  pose_mixture: ["likely pose", "how unusual the poses are"],
+  joint_limits: ["joints", "how far joints are bent beyond what they can"],
+  shape: ["shape", "how unusual the bodies' shapes are"],
+  place: ["place", "how far the bodies have moved from the first guess"],
+  given_up: ["given up", "the price of contacts that the fit did without"],
+};
+const NAMES = Object.keys(TERMS);
+
+function curve(name, values) {
   const [width, height] = [84, 34];
-  const words = name.replaceAll("_", " ");
+  const [words, meaning] = TERMS[name] ?? [name.replaceAll("_", " "), "a term of the objective"];
   const top = Math.max(...values, 1e-12);
   const points = values.map((value, index) =>
     `${((index / Math.max(values.length - 1, 1)) * width).toFixed(1)},${(height - (Math.max(value, 0) / top) * (height - 2)).toFixed(1)}`);
   const last = values.at(-1) ?? 0;
-  return h("figure", {class: "curve", title: `${words}: ${values.length} steps, now ${last.toPrecision(3)}`},
+  return h("figure", {class: "curve", title: `${meaning}: ${values.length} steps, now ${last.toPrecision(3)}`},
     s("svg", {viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true"}, s("polyline", {points: points.join(" ")})),
     h("figcaption", {}, words));
 }

@@ -1,5 +1,6 @@
 """Watching a fit: the test plays the worker, so that every state can be looked at."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,3 +164,26 @@ def test_no_state_of_the_fit_panel_is_cut_off(
         workspace.jobs.fail(job.id, "test", "The fit ran out of memory; close other programs and fit again.")
         expect(said).to_contain_text("ran out of memory")
         assert cut() == []
+
+
+def test_terms_are_named_in_words_and_what_was_never_given_up_is_not_drawn(
+    make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
+) -> None:
+    path = make_workspace(1)
+    url = serve(path, worker=False)
+    with Workspace.open(path) as workspace:
+        page = visit(f"{url}/?pair=1", width=1440, height=900)
+        page.get_by_role("button", name="Fit ⏎").click()
+        expect(page.locator(".fit .words [role=status]")).to_contain_text("start one with")
+        job = workspace.jobs.claim("test")
+        assert job is not None
+        terms = {name: [2.0, 1.0] for name in ("floor", "contact", "balance", "keypoints", "initial_pose")}
+        progress = {"stage": 1, "step": 2, "fraction": 0.5, "terms": terms | {"given_up": [0.0, 0.0]}}
+        assert workspace.jobs.heartbeat(
+            job.id, "test", progress=progress, preview=(".npz", preview_bytes(standing(depth=0.1)))
+        )
+        captions = page.locator(".curve figcaption")
+        expect(captions).to_have_text(["keypoints", "contacts", "floor", "balance", "pose"])
+        expect(page.locator(".curve").nth(2)).to_have_attribute(
+            "title", re.compile("above or below one floor: 2 steps")
+        )
