@@ -45,15 +45,15 @@ def _seen(body: BodyModel, seed: int) -> Seen:
 
 
 @contextmanager
-def serving(path: Path) -> Iterator[str]:
-    """The address of a server for a workspace, without a fit worker: what is measured is the page.
+def serving(path: Path, *, worker: bool = False) -> Iterator[str]:
+    """The address of a server for a workspace; without a fit worker what is measured is the page.
 
     Raises:
         InputError: the server did not start.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(path, port), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(path, port, worker), daemon=True)
     process.start()
     try:
         _wait(f"http://127.0.0.1:{port}/screen", process)
@@ -63,14 +63,14 @@ def serving(path: Path) -> Iterator[str]:
         process.join()
 
 
-def _serve(path: Path, port: int) -> None:
+def _serve(path: Path, port: int, worker: bool) -> None:
     import uvicorn
 
     from app.server import create_app
 
     async def run() -> None:
         config = uvicorn.Config(
-            create_app(path, worker=False), port=port, log_level="error", timeout_graceful_shutdown=1
+            create_app(path, worker=worker), port=port, log_level="error", timeout_graceful_shutdown=1
         )
         await uvicorn.Server(config).serve()
 

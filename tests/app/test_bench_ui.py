@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page
 from typer.testing import CliRunner
 
+from app.bench import live
 from app.bench.place import make_place
 from app.bench.run import CLOCK, FILTERS, LISTS, Times, UiFigures
 from app.cli import app
@@ -15,6 +16,8 @@ from app.desk import Desk
 from app.pictures import Pictures
 from app.queueing import parse
 from review_db import Workspace
+
+from .conftest import CHROMIUM
 
 
 def test_every_pair_of_its_workspace_can_be_looked_at(tmp_path: Path) -> None:
@@ -59,3 +62,12 @@ def test_every_list_of_the_library_that_it_times_comes(
     for act in [each for each in LISTS if each not in (("page", ""), ("q", "wrestling"), ("q", "street_0000"))]:
         if act[0] != "state":  # of these pairs none is fitted, and an empty list has no lines
             assert page.evaluate("act => bench.list(...act)", list(act)) > 0
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; `.ci/run` installs it")
+def test_the_wait_for_a_fit_is_timed_from_the_key_to_meshes_to_the_end() -> None:
+    assert CHROMIUM is not None
+    figures = live.run(1, CHROMIUM)
+    assert 0 < figures["first_mesh_s"]["median"] < figures["fit_s"]["median"]
+    assert figures["stop_s"]["median"] > 0
