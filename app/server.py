@@ -35,7 +35,7 @@ from review_db import Workspace
 from review_db.accounts import Accounts
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-NO_WORKER = "Waiting for a fit worker, which this server has not; start one with: python -m app.worker {path}"
+NO_WORKER = "Waiting for a fit worker, which this server has not; start one with: python -m app.worker {name}"
 _SWEEP_S = 5.0
 _BINARY = "application/octet-stream"
 
@@ -72,7 +72,7 @@ def create_app(
     supervisor, runner = Supervisor(workspace, device=device, body=body), Runner(workspace, body=body)
     name = curator or default_curator()
     trouble = (lambda: supervisor.trouble) if worker else (lambda: "")
-    idle = "" if worker else NO_WORKER.format(path=shlex.quote(str(workspace.path)))
+    idle = "" if worker else NO_WORKER.format(name=shlex.quote(workspace.path.name))
     desk = Desk(workspace, pictures, curator=name, trouble=trouble, restart=supervisor.restart, idle=idle)
 
     @contextlib.asynccontextmanager
