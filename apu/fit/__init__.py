@@ -2,7 +2,8 @@
 
 from apu.fit.options import FitOptions, Phase
 from apu.fit.start import initial_params
-from apu.fit.unite import FitCancelled, FitProgress, fit_pair, fit_pairs, lies_closer_exchanged
+from apu.fit.unite import fit_pair, fit_pairs, lies_closer_exchanged
+from apu.fit.watch import FitCancelled, FitProgress
 
 __all__ = [
     "FitCancelled",

@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, joined, stack
 from apu.errors import FitError
 from apu.fit.kicks import kicked_starts
-from apu.fit.objective import Evaluation, Objective
+from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_keypoints
 from apu.fit.proxy import FitBody, fit_body
 from apu.fit.relief import nearest_reading, readings
-from apu.fit.solver import Step, minimise
+from apu.fit.solver import minimise
 from apu.fit.start import facings, initial_pose
+from apu.fit.watch import FitProgress, Watch
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
 from apu.types import BodyParams, Contact, FitResult, PairObservation
 
@@ -34,33 +34,6 @@ _TOGETHER = 4
 """Pairs of a batch on a CPU: more share no work and do not fit its cache. A GPU takes all at once."""
 _BETTER = 1e-3
 """A restart counts where it lowers the objective by more than this share."""
-
-
-class FitCancelled(FitError):
-    """The person who started the fit stopped it."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FitProgress:
-    """A fit on its way.
-
-    Attributes:
-        pair: which of the batch. stage: 1 (shape free) or 2 (shape held, interpenetration in full).
-        step: steps taken so far. fraction: of the work, 0 to 1; an estimate that never goes back.
-        pose: the state now, as the fit has it. terms: the objective.
-    """
-
-    pair: int
-    stage: int
-    step: int
-    fraction: float
-    pose: Pose
-    terms: dict[str, float]
-
-    @cached_property
-    def params(self) -> BodyParams:
-        """The state as parameters; made when somebody asks."""
-        return self.pose.params()
 
 
 def fit_pair(
@@ -184,7 +157,7 @@ def _fit_together(
         problem = build_problem(
             [observations[i] for i in pairs], [contacts[i] for i in pairs], poses, prepared, options
         )
-        watch = _Watch([first + i for i in pairs], progress, cancelled, deadline=deadline)
+        watch = Watch([first + i for i in pairs], progress, cancelled, deadline=deadline)
         begin = stack(list(poses) if starts is None else [_pose(starts[i], body) for i in pairs])
         phases = options.schedule if starts is None else options.refit
         ends = _solve(Objective(*problem, prepared, options), begin, phases, watch)
@@ -224,7 +197,7 @@ def lies_closer_exchanged(
     return bool(loss[1] < loss[0])
 
 
-def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: "_Watch") -> "list[_End]":
+def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: Watch) -> "list[_End]":
     """Anneal every start, the leading ones of each pair to the end, and the lowest once more where limbs have locked.
 
     The leading ones compete with fits without one of the contacts that a program stated: a contact that is not there
@@ -291,7 +264,7 @@ class _Best:
         self._objective, self._rows, self.pose, self.value = objective, rows, pose, value
 
     def challenge(
-        self, pairs: Int[Tensor, "M"], starts: Pose, phases: Sequence[Phase], watch: "_Watch"
+        self, pairs: Int[Tensor, "M"], starts: Pose, phases: Sequence[Phase], watch: Watch
     ) -> Int[Tensor, "gained"]:
         """Fit other starts of some pairs and keep what is lower; returns the pairs that gained."""
         if not len(pairs) or watch.late:
@@ -309,7 +282,7 @@ def _anneal(
     objective: Objective,
     pose: Pose,
     phases: Sequence[Phase],
-    watch: "_Watch",
+    watch: Watch,
     rows: Int[Tensor, "N"],
     *,
     done: float = 0.0,
@@ -328,7 +301,7 @@ def _race(
     objective: Objective,
     pose: Pose,
     phases: Sequence[Phase],
-    watch: "_Watch",
+    watch: Watch,
     rows: Int[Tensor, "N"],
     owner: Int[Tensor, "N"],
     *,
@@ -352,96 +325,9 @@ def _race(
     return kept[lowest], pose[lowest], value[lowest]
 
 
-class _Watch:
-    """Notes the terms of every step, tells the caller, and stops the solver when the caller asks for it."""
-
-    def __init__(
-        self,
-        pairs: Sequence[int],
-        progress: Callable[[FitProgress], None] | None,
-        cancelled: Callable[[], bool] | None,
-        *,
-        deadline: float,
-    ):
-        self.deadline, self.owner = deadline, torch.tensor(pairs)
-        self._progress, self._cancelled = progress, cancelled
-        self._phase: Phase
-        self._rows = torch.zeros(0, dtype=torch.long)
-        self._done, self._fraction = 0.0, dict.fromkeys(pairs, 0.0)
-        self._steps: list[tuple[Tensor, Tensor, dict[str, Tensor]]] = []
-        self._kicks, self._converged = [0] * len(pairs), [False] * len(pairs)
-
-    @property
-    def late(self) -> bool:
-        """The time is over."""
-        return time.thread_time() > self.deadline
-
-    def enter(self, phase: Phase, rows: Int[Tensor, "N"], *, done: float) -> None:
-        """A phase begins: of which pairs, and how much of the work was done before."""
-        self._phase, self._rows, self._done = phase, rows, done
-
-    def __call__(self, step: Step) -> None:
-        rows = self._rows[step.pairs]
-        self._steps.append((rows, step.total, step.terms))
-        if self._cancelled is not None and self._cancelled():
-            raise FitCancelled("the fit was cancelled")
-        if self._progress is not None:
-            pairs = self.owner[rows.cpu()]
-            for pair in pairs.unique().tolist():
-                mine = (pairs == pair).nonzero()[:, 0]
-                self._tell(pair, mine[step.total[mine].argmin()], step, self._progress)
-
-    def _tell(self, pair: int, best: Tensor, step: Step, progress: Callable[[FitProgress], None]) -> None:
-        done = 0.9 * (self._done + (1 - self._done) * 0.5 * (step.index + 1) / self._phase.steps)
-        self._fraction[pair] = max(self._fraction[pair], done)
-        progress(
-            FitProgress(
-                pair=pair, stage=1 if self._phase.shape else 2, step=len(self._steps),
-                fraction=self._fraction[pair], pose=step.pose[best],
-                terms={name: float(value[best]) for name, value in step.terms.items()},
-            )
-        )  # fmt: skip
-
-    def restarted(self, rows: Int[Tensor, "N"]) -> None:
-        """These pairs took the outcome of a restart."""
-        for row in rows.tolist():
-            self._kicks[row] += 1
-
-    def ended(self, rows: Int[Tensor, "N"], converged: Bool[Tensor, "N"]) -> None:
-        """The last phase of these pairs stopped."""
-        for row, by_itself in zip(rows.tolist(), converged.tolist(), strict=True):
-            self._converged[row] = by_itself
-
-    def conclude(self, evaluation: Evaluation, rows: Int[Tensor, "N"]) -> None:
-        """The terms of the states that stand come last, whichever restart ended last."""
-        self._steps.append((rows, evaluation.total, evaluation.terms))
-
-    def history(self, row: int) -> dict[str, list[float]]:
-        """The terms of a row's pair, one value per step in which it moved: those of its leading row at that step.
-
-        The last ones are those of the result.
-        """
-        of_pair = self.owner == self.owner[row]
-        names = list(dict.fromkeys(name for *_, terms in self._steps for name in terms))
-        history: dict[str, list[float]] = {name: [] for name in names}
-        for rows, total, terms in self._steps:
-            mine = of_pair[rows.cpu()].nonzero()[:, 0]
-            if len(mine):
-                best = mine[total[mine].argmin()]
-                # Every term has one value per step, so that the curves share their axis.
-                for name in names:
-                    history[name].append(float(terms[name][best]) if name in terms else 0.0)
-        return history
-
-    def stop(self, row: int) -> str:
-        """Why a pair's fit ended."""
-        reason = "time" if self.late else "converged" if self._converged[row] else "steps"
-        return f"{reason}, {self._kicks[row]} restarts" if self._kicks[row] else reason
-
-
 def _result(
     observation: PairObservation, contacts: tuple[Contact, ...], body: BodyModel, prepared: FitBody, end: _End,
-    start: BodyParams, *, options: FitOptions, watch: _Watch, seconds: float, seed: int,
+    start: BodyParams, *, options: FitOptions, watch: Watch, seconds: float, seed: int,
 ) -> FitResult | FitError:  # fmt: skip
     params = end.pose.params()
     contacts = tuple(replace(c, weight=weight) for c, weight in zip(contacts, end.weights, strict=False))
