@@ -1,6 +1,6 @@
 // Moving through the queue: the next pair is asked for, claimed and its pictures fetched while this one is looked at.
 
-import {act, ask, change, curator, look, pair, queue, show, state} from "./state.js";
+import {act, ask, change, curator, lateClaims, look, pair, queue, show, state} from "./state.js";
 
 const AFTER_MS = 250; // what is looked at now comes first
 
@@ -28,9 +28,12 @@ export function prepare({screen}) {
 async function fetchNext(from, query, here) {
   if (asked !== here) return;
   const found = await (state.screen.mayWrite ? claimed(from, query) : seen(from, query)).catch(() => null);
-  if (asked !== here) return;
-  asked = null;
-  if (!pair() || place(pair()) !== here) return;
+  const late = asked !== here || !pair() || place(pair()) !== here;
+  if (asked === here) asked = null;
+  if (late) {
+    if (found?.pair) lateClaims.push({pair: found.pair.id, curator: found.curator});
+    return change({});
+  }
   if (!found?.pair || found.pair.id === from) {
     ready = {screen: {}, failed: here};
     return;

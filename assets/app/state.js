@@ -11,6 +11,7 @@ const waiting = [];
 const revisions = new Map(); // of the pairs that this page has seen; an edit goes on from the last one it made
 let sent = null; // the action that the server has not answered yet
 let told = null; // the screen as the server gave it, without what is foreseen
+export const lateClaims = []; // {pair, curator}: claimed by an answer that came too late to be shown
 let visits = 0; // counts what is shown; an answer to an earlier visit moves nothing
 
 export const state = {
@@ -142,7 +143,7 @@ export async function look(values) {
     const answer = await fetch(`screen?${query}`, {cache: "no-store"});
     if (!answer.ok) return unanswered(answer.status);
     const screen = await answer.json();
-    if (visit === visits) show(screen);
+    if (visit === visits) show(screen, {visit: screen.pair?.id !== told?.pair?.id});
   } catch {
     if (visit === visits) unanswered();
   }
@@ -167,12 +168,22 @@ async function flush() {
 /** An answer to something that was asked from what is still shown is shown; of others only what went wrong is said. */
 function receive(screen, visit) {
   if (screen.pair && !screen.review) revisions.set(screen.pair.id, screen.pair.revision);
-  if (visit === visits) return show(screen, {visit: false});
+  if (visit === visits) {
+    if (screen.pair?.id !== told?.pair?.id) onwards();
+    return show(screen, {visit: false});
+  }
   if (screen.pair?.id === told?.pair?.id) return show(screen, {visit: false});
   const {notice, pair: other} = screen;
+  if (other && !screen.review) lateClaims.push({pair: other.id, curator: screen.curator});
   const text = other?.conflicts?.length ? `Pair ${other.id}: ${other.conflicts[0].text}` : notice?.text;
   if (told && text) told = {...told, notice: {kind: notice?.kind ?? "error", text, pair: other?.id}};
   if (told) change({saving: busy(), screen: foreseen(told, [sent, ...waiting])});
+}
+
+/** An action led to another pair: looks under way move nothing any more, actions asked for since go on from there. */
+function onwards() {
+  for (const action of waiting) if (action.visit === visits) action.visit += 1;
+  visits += 1;
 }
 
 /** Post something to the server as JSON, with the curator's name. */

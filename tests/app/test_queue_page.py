@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from apu.types import Decision, Verdict
 from review_db import Drop, PairState, Workspace
@@ -92,13 +92,17 @@ def test_filters_orders_and_views_are_in_the_address_and_back_works(opened, visi
 
 def test_two_curators_get_different_pairs_and_a_held_one_says_so(opened, visit: Callable[..., Page]) -> None:
     workspace, url = opened(6)
-    ana, ben = visit(url), visit(url)
-    as_somebody(ana, "ana")
     held = lambda who: {claim.pair for claim in workspace.claims.held(who)}  # noqa: E731
+    ana = visit(url)
+    as_somebody(ana, "ana")
+    until(lambda: len(held("ana")) == 2, "the claims are in the new name")
+    hers = max(held("ana"))
     ana.keyboard.press(" ")
-    until(lambda: len(held("ana")) == 2, "ana holds her pair and the next")
+    expect(ana).to_have_url(re.compile(f"pair={hers}"))
+    until(lambda: len(held("ana") - {1}) == 2, "ana holds her pair and the next")
+    ben = visit(url)
     as_somebody(ben, HOSTILE[0][:60])
-    ben.goto(f"{url}/?pair={min(held('ana'))}")
+    ben.goto(f"{url}/?pair={hers}")
     expect(ben.locator(".notice.held")).to_contain_text("ana is working on this pair.")
     ben.get_by_role("button", name="Next free pair").click()
     expect(ben.locator(".notice.held")).to_have_count(0)
@@ -106,6 +110,36 @@ def test_two_curators_get_different_pairs_and_a_held_one_says_so(opened, visit: 
     assert not held("ana") & held(HOSTILE[0][:60])
     ana.goto("about:blank")
     until(lambda: not held("ana"), "a closed page leaves its pairs")
+
+
+def test_a_pair_claimed_by_an_answer_that_came_too_late_is_left(opened, visit: Callable[..., Page]) -> None:
+    workspace, url = opened(6)
+    page = visit(f"{url}/?pair=6")
+    late: list[Callable[[], None]] = []
+
+    def hold_back(route: Route) -> None:
+        asked = route.request.post_data_json
+        if (asked["name"], asked["pair"]) == ("ahead", 1) and not late:
+            answer = route.fetch()
+            late.append(lambda: route.fulfill(response=answer))
+        else:
+            route.continue_()
+
+    page.route("**/act", hold_back)
+    page.goto(f"{url}/?pair=1")
+    for _ in range(200):
+        page.wait_for_timeout(50)  # the handler runs while Playwright waits
+        if late:
+            break
+    held = lambda: {claim.pair for claim in workspace.claims.held("tester")}  # noqa: E731
+    until(lambda: held() == {1, 2}, "the pair and the one ahead are claimed")
+    page.keyboard.press("/")
+    page.get_by_label("Search the queue").fill("pair 4")
+    until(lambda: entries(page) == [5], "the search finds one photograph")
+    page.get_by_label("Search the queue").press("Enter")
+    expect(page).to_have_url(re.compile("pair=5"))
+    late[0]()
+    until(lambda: held() <= {5}, "the pairs before and the late one are left")
 
 
 def test_later_puts_a_pair_aside_and_the_list_brings_it_back(opened, visit: Callable[..., Page]) -> None:
