@@ -28,13 +28,13 @@ wp.config.log_level = logging.ERROR  # before anything of Warp's is used: it wou
 
 _SPACING = 8.0
 """Metres between bodies of a batch: more than any body's reach, so that no query finds a neighbour's surface."""
-_REACH = 0.5
+_REACH = wp.constant(0.5)
 """Metres a query looks for surface: no point inside a body is further from its skin."""
-_RAY_0 = wp.constant(wp.vec3(0.437679, 0.741065, 0.509176))
-_RAY_1 = wp.constant(wp.vec3(-0.61129, 0.335895, 0.716589))
-_RAY_2 = wp.constant(wp.vec3(0.571826, -0.692131, 0.44042))
-"""Where the rays go: along no axis and no plane of a body. One in 30,000 slips through an edge, so two must agree."""
-_RAY_LENGTH, _MOST_CROSSINGS = wp.constant(3.0), wp.constant(64)
+_NEAR = wp.constant(0.03)
+"""Metres that it looks for the surface of a body that the point is outside of."""
+_SLANT_0, _SLANT_1 = wp.constant(0.0437679), wp.constant(-0.0291129)
+"""Rays go along an axis, so slanted: along no axis and no plane of a body. One in 30,000 slips through an edge."""
+_MOST_CROSSINGS = wp.constant(64)
 _ONWARDS = wp.constant(1e-5)
 """Metres: a ray goes on this far behind a crossing."""
 _ROUNDING = 1e-4
@@ -42,11 +42,26 @@ _ROUNDING = 1e-4
 
 
 @wp.func
-def _winds(mesh: wp.uint64, q: wp.vec3, ray: wp.vec3) -> bool:
+def _way_out(x: wp.vec3, lower: wp.vec3, upper: wp.vec3, which: int) -> wp.vec4:
+    """A ray that leaves the body's box soon, and its length; the rays of `which` 0, 1 and 2 are along different axes."""
+    ahead = upper - x
+    behind = x - lower
+    way = wp.min(ahead, behind)
+    first = int(wp.argmin(way))
+    axis = (first + which) % 3
+    ray = wp.vec3(_SLANT_0, _SLANT_0, _SLANT_0)
+    ray[(axis + 1) % 3] = _SLANT_1
+    ray[axis] = wp.where(ahead[axis] < behind[axis], 1.0, -1.0)
+    return wp.vec4(ray[0], ray[1], ray[2], way[axis])
+
+
+@wp.func
+def _winds(mesh: wp.uint64, q: wp.vec3, out: wp.vec4) -> bool:
     """Whether the closed surface winds around a point: a ray's ways out are more than its ways in."""
     turns = int(0)  # noqa: UP018, RUF046 - Warp takes a bare literal for a constant
     start = q
-    left = float(_RAY_LENGTH)
+    ray = wp.vec3(out[0], out[1], out[2])
+    left = out[3] + _ONWARDS
     for _ in range(_MOST_CROSSINGS):
         hit = wp.mesh_query_ray(mesh, start, ray, left)
         if not hit.result:
@@ -61,7 +76,6 @@ def _winds(mesh: wp.uint64, q: wp.vec3, ray: wp.vec3) -> bool:
 def _closest(
     mesh: wp.uint64,
     faces_per_body: int,
-    reach: float,
     origins: wp.array(dtype=wp.vec3),
     lower: wp.array(dtype=wp.vec3),
     upper: wp.array(dtype=wp.vec3),
@@ -83,24 +97,28 @@ def _closest(
     if depth[body, i] < -ignored:
         return
     q = x + origins[body]
-    depth[body, i] = -reach
-    side = wp.sign(known)
-    if known == 0.0:
-        inside = _winds(mesh, q, _RAY_0)
-        if (inside or not once) and _winds(mesh, q, _RAY_1) != inside:
-            inside = _winds(mesh, q, _RAY_2)
-        side = wp.where(inside, 1.0, -1.0)
-    if side < 0.0 and once:
-        depth[body, i] = -ignored
-        reach = ignored
-    if reach == 0.0:
-        return
+    inside = known > 0.0
+    if known == 0.0 and wp.length_sq(beyond) == 0.0:
+        inside = _winds(mesh, q, _way_out(x, lower[body], upper[body], 0))
+        if inside and _winds(mesh, q, _way_out(x, lower[body], upper[body], 1)) != inside:
+            inside = _winds(mesh, q, _way_out(x, lower[body], upper[body], 2))
+    reach = float(_REACH)
+    if not inside:
+        reach = wp.where(once, ignored, wp.max(_NEAR, ignored))
+        depth[body, i] = -reach
+        if reach == 0.0:
+            return
     hit = wp.mesh_query_point_no_sign(mesh, q, reach)
-    if hit.result:
-        closest = wp.mesh_eval_position(mesh, hit.face, hit.u, hit.v)
-        depth[body, i] = side * wp.length(closest - q)
-        face[body, i] = hit.face - body * faces_per_body
-        bary[body, i] = wp.vec3(hit.u, hit.v, 1.0 - hit.u - hit.v)
+    if not hit.result:
+        return
+    closest = wp.mesh_eval_position(mesh, hit.face, hit.u, hit.v)
+    if known == 0.0 and not inside and wp.dot(closest - q, wp.mesh_eval_face_normal(mesh, hit.face)) > 0.0:
+        inside = _winds(mesh, q, _way_out(x, lower[body], upper[body], 1)) and _winds(
+            mesh, q, _way_out(x, lower[body], upper[body], 2)
+        )
+    depth[body, i] = wp.where(inside, 1.0, -1.0) * wp.length(closest - q)
+    face[body, i] = hit.face - body * faces_per_body
+    bary[body, i] = wp.vec3(hit.u, hit.v, 1.0 - hit.u - hit.v)
 
 
 class Inside(NamedTuple):
@@ -154,7 +172,7 @@ class Collider:
         with _torch_stream(self._points):
             if self._mesh is None:
                 points = wp.from_torch(self._points, dtype=wp.vec3)
-                self._mesh = wp.Mesh(points=points, indices=self._indices)
+                self._mesh = wp.Mesh(points=points, indices=self._indices, bvh_leaf_size=2)
             else:
                 self._mesh.refit()
 
@@ -179,7 +197,6 @@ class Collider:
         inputs = [
             self._mesh.id,
             self._faces_per_body,
-            _REACH,
             wp.from_torch(self._origins, dtype=wp.vec3),
             wp.from_torch(lower, dtype=wp.vec3),
             wp.from_torch(upper, dtype=wp.vec3),
