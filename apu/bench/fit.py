@@ -4,12 +4,11 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ from apu.body.model import BodyModel, load_body
 from apu.errors import ApuError, FitError, InputError
 from apu.fit import FitOptions, initial_params
 from apu.fit.proxy import fit_body
-
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from apu.processes import processes
 
 
 @dataclass
@@ -140,7 +138,7 @@ def run(
     jobs = min(jobs or (1 if device.startswith("cuda") else os.cpu_count() or 1), max(len(sources), 1))
     outcomes: dict[int, Outcome] = {}
     try:
-        with _pool(jobs, body_path, device, fit) as pool:
+        with processes(jobs, _prepare, body_path, device, fit) as pool:
             tasks = {pool.submit(_run_one, source): i for i, source in enumerate(sources)}
             for task in as_completed(tasks):
                 outcomes[tasks[task]] = outcome = task.result()
@@ -151,22 +149,6 @@ def run(
             f"a process of the benchmark ended by itself, perhaps for lack of memory; take fewer than {jobs} --jobs"
         ) from error
     return [outcomes[i] for i in range(len(sources))]
-
-
-@contextmanager
-def _pool(jobs: int, body_path: Path | None, device: str, fit: FitMethod) -> Iterator[ProcessPoolExecutor]:
-    """Processes that begin afresh: a forked one would share its parent's memory and, with PyTorch, its locks."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # libraries read it when they are loaded
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_prepare, initargs=(body_path, device, fit)
-    )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 _bench: Bench

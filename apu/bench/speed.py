@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle, islice
@@ -47,12 +47,15 @@ from apu.fit.reference import (
     run_stage,
 )
 from apu.fit.start import initial_pose
+from apu.processes import processes
 from apu.synth.recipe import load_classes
 from apu.types import BodyParams, Contact, FitResult, Side
 
 FIGURES = ("joint_pa_mpjpe_mm", "mean_penetration_mm", "max_penetration_mm", "contact_gap_mm", "reprojection_512")
 """Of `apu.bench.measure`, for the comparison."""
 
+_SETTLE_S = 0.2
+"""So long a process of a pool is busy with its first task, for the others to take theirs."""
 _EQUAL = 1.01
 """Objectives that differ by no more than this factor are called the same minimum."""
 
@@ -141,7 +144,7 @@ def run(
         tell("Refits and first results")
         refit, first = _refits(loaded, results, body, repeats), _first_results(loaded, body)
         tell("Many pairs together")
-        batches = _batches(loaded, body, repeats, options)
+        batches = _batches(loaded, body, body_path, repeats, options)
         tell("Memory, in a process of its own")
         memory = _memory(loaded[0].pair, body_path, device)
         tell("Where the time goes")
@@ -271,20 +274,49 @@ def _first_result(pair: Pair, body: BodyModel) -> float:
     return seen[0] - began
 
 
-def _batches(loaded: Sequence[_Loaded], body: BodyModel, repeats: int, options: SpeedOptions) -> dict[str, float]:
-    """Seconds per pair of pairs fitted together, by their number; the pairs repeat where there are too few."""
-    crowd = [options.crowd] if body.device.type == "cuda" else []
+def _batches(
+    loaded: Sequence[_Loaded], body: BodyModel, body_path: Path | None, repeats: int, options: SpeedOptions
+) -> dict[str, float]:
+    """Seconds per pair of pairs fitted together, by their number; the pairs repeat where there are too few.
+
+    On a CPU in one process per core, which have started and fitted before; a GPU takes them all at once.
+    """
+    on_gpu, cores = body.device.type == "cuda", os.cpu_count() or 1
     per_pair = {}
-    for size in (1, max(options.batch // 4, 1), options.batch, *crowd):
-        pairs = list(islice(cycle(one.pair for one in loaded), size))
-        together = partial(
-            fit_pairs, [pair[0] for pair in pairs], [pair[1] for pair in pairs], body, threads=os.cpu_count() or 1
-        )
-        runs = [_timed(together, body.device) for _ in range(repeats)]
-        if failed := [result for results, _ in runs for result in results if isinstance(result, FitError)]:
-            raise failed[0]
-        per_pair[str(size)] = _median(seconds for _, seconds in runs) / size
+    with processes(cores, _prepare, body_path, loaded[0].pair) if not on_gpu else nullcontext() as pool:
+        if pool is not None:
+            list(pool.map(time.sleep, [_SETTLE_S] * cores))  # every process is there
+        for size in (1, max(options.batch // 4, 1), options.batch, *([options.crowd] if on_gpu else [])):
+            pairs = list(islice(cycle(one.pair for one in loaded), size))
+            if pool is None:
+                together = partial(_fit_all, pairs, body)
+            else:
+                shares = [pairs[core::cores] for core in range(min(cores, size))]
+                together = lambda shares=shares: list(pool.map(_fit_share, shares))  # noqa: E731
+            per_pair[str(size)] = _median(_timed(together, body.device)[1] for _ in range(repeats)) / size
     return per_pair
+
+
+_body: BodyModel
+"""Of a process that fits its share of a batch."""
+
+
+def _prepare(body_path: Path | None, pair: Pair) -> None:
+    global _body
+    torch.set_num_threads(1)
+    _body = load_body(body_path)
+    _fit(pair, _body)  # compiles kernels
+
+
+def _fit_share(pairs: Sequence[Pair]) -> None:
+    _fit_all(pairs, _body)
+
+
+def _fit_all(pairs: Sequence[Pair], body: BodyModel) -> None:
+    """Raises the first failure."""
+    results = fit_pairs([pair[0] for pair in pairs], [pair[1] for pair in pairs], body)
+    if failed := [result for result in results if isinstance(result, FitError)]:
+        raise failed[0]
 
 
 def _memory(pair: Pair, body_path: Path | None, device: str) -> float | None:

@@ -43,7 +43,7 @@ _ROUNDING = 1e-4
 
 @wp.func
 def _way_out(x: wp.vec3, lower: wp.vec3, upper: wp.vec3, which: int) -> wp.vec4:
-    """A ray that leaves the body's box soon, and its length; the rays of `which` 0, 1 and 2 are along different axes."""
+    """A ray that leaves the body's box soon, and its length; those of `which` 0, 1 and 2 go along different axes."""
     ahead = upper - x
     behind = x - lower
     way = wp.min(ahead, behind)

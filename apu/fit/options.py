@@ -102,7 +102,8 @@ class FitOptions:
         gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.mixture`).
         doubt: what it costs the objective to fit without a contact of W = 1 that a program stated; a curator's contacts
             stay.
-        leading: of a pair's starts (facings, readings of limbs in depth), so many go on after the first phase.
+        contenders: of a pair's starts (facings, readings of limbs in depth), so many go on after the first few steps.
+        leading: so many of those go on after the first phase.
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
         max_seconds: of the fit's own thread, per pair; the best state stands after this time.
         reprojection_limit: the automatic filter keeps a pair below it, 512-units (APU, section 3.3).
@@ -132,6 +133,7 @@ class FitOptions:
     stance: Stance = Stance()
     gmm_weight: float = 1.0
     doubt: float = 12.0
+    contenders: int = 6
     leading: int = 2
     kick_depth: float = 0.005
     kicks: int = 4
@@ -142,7 +144,7 @@ class FitOptions:
         if not (self.schedule and self.refit):
             raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
-        _check_positive(self, [*sigmas, "max_seconds", "contact_pairs", "leading", "reprojection_limit"])
+        _check_positive(self, [*sigmas, "max_seconds", "contact_pairs", "contenders", "leading", "reprojection_limit"])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the record kept with a fit."""

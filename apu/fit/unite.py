@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.model import BodyModel
-from apu.body.skinning import Pose, joined, stack
+from apu.body.skinning import Pose, Skeleton, joined, stack
 from apu.errors import FitError
 from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Objective
@@ -32,6 +32,10 @@ from apu.types import BodyParams, Contact, FitResult, PairObservation
 
 _TOGETHER = 4
 """Pairs of a batch on a CPU: more share no work and do not fit its cache. A GPU takes all at once."""
+_SAME = 0.05
+"""Metres: starts whose joints are no further apart lead to one minimum."""
+_HEAT = 6
+"""Steps after which the contenders are chosen."""
 _BETTER = 1e-3
 """A restart counts where it lowers the objective by more than this share."""
 
@@ -204,14 +208,13 @@ def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: Wa
     costs the other terms more than giving it up does. Results are in the order of the pairs.
     """
     options, owner = objective.options, watch.owner.to(begin.transl.device)
-    first, rest = phases[:1], phases[1:]
-    pose, value = _anneal(objective, begin, first, watch, torch.arange(len(owner), device=owner.device))
-    rows = _leading(value, owner, options.leading)
-    objective, pose, value = objective[rows], pose[rows], value[rows]
+    first, *rest = phases
+    rows, pose, value = _eliminate(objective, begin, first, watch, torch.arange(len(owner), device=owner.device), owner)
+    objective = objective[rows]
     without, of = objective.each_without_one()
     if len(of):
-        other, other_value = _anneal(without, begin[rows[of]], first, watch, rows[of])
-        objective, rows = objective.joined(without), torch.cat([rows, rows[of]])
+        kept, other, other_value = _eliminate(without, begin[rows[of]], first, watch, rows[of], owner[rows[of]])
+        objective, rows = objective.joined(without[kept]), torch.cat([rows, rows[of][kept]])
         pose, value = joined(pose, other), torch.cat([value, other_value])
         lead = _leading(value, owner[rows], options.leading)
         objective, rows, pose, value = objective[lead], rows[lead], pose[lead], value[lead]
@@ -242,6 +245,44 @@ def _leading(value: Float[Tensor, "N"], owner: Int[Tensor, "N"], most: int) -> I
     _, counts = owner[order].unique_consecutive(return_counts=True)
     place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     return order[place < most].sort().values
+
+
+def _distinct(
+    skeleton: Skeleton, pose: Pose, value: Float[Tensor, "N"], owner: Int[Tensor, "N"]
+) -> Int[Tensor, "distinct"]:
+    """The rows but those that lie where a lower one of the same pair does: they go to the same minimum."""
+    _, pair, counts = owner.unique_consecutive(return_inverse=True, return_counts=True)
+    place = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[pair]
+    shape = len(counts), int(counts.max())
+    joints = skeleton.frames(pose).place.flatten(1, 2)
+    where, height = joints.new_full((*shape, *joints.shape[1:]), torch.nan), value.new_full(shape, torch.nan)
+    where[pair, place], height[pair, place] = joints, value
+    apart = (where[:, :, None] - where[:, None]).norm(dim=-1).amax(-1)
+    doubled = ((height[:, None] < height[:, :, None]) & (apart < _SAME)).any(2)
+    return (~doubled[pair, place]).nonzero()[:, 0]
+
+
+def _eliminate(
+    objective: Objective, pose: Pose, phase: Phase, watch: Watch, rows: Int[Tensor, "N"], owner: Int[Tensor, "N"]
+) -> tuple[Int[Tensor, "leading"], Pose, Float[Tensor, "leading"]]:
+    """The first phase of many starts: after a few steps only the contenders of each pair go on.
+
+    Args:
+        owner: the pair of every start, those of one pair in a row.
+
+    Returns:
+        Which of the starts lead, their poses and objectives.
+    """
+    options, kept = objective.options, torch.arange(len(rows), device=rows.device)
+    heats = [(phase, options.leading)]
+    if (owner.bincount() > options.contenders).any():
+        heats.insert(0, (replace(phase, steps=_HEAT), options.contenders))
+    for heat, most in heats:
+        pose, value = _anneal(objective[kept], pose, (heat,), watch, rows[kept])
+        several = _distinct(objective.body.skin.skeleton, pose, value, owner[kept])
+        lead = several[_leading(value[several], owner[kept[several]], most)]
+        kept, pose, value = kept[lead], pose[lead], value[lead]
+    return kept, pose, value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

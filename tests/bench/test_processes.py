@@ -55,7 +55,7 @@ def test_a_process_that_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest
     def submit(*_: object) -> None:
         raise BrokenProcessPool("a process in the process pool was terminated abruptly")
 
-    monkeypatch.setattr("apu.bench.fit.ProcessPoolExecutor.submit", submit)
+    monkeypatch.setattr("apu.processes.ProcessPoolExecutor.submit", submit)
     before = dict(os.environ)
     with pytest.raises(InputError, match="take fewer than 1 --jobs"):
         run(recorded(tmp_path), jobs=1)
