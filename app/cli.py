@@ -5,6 +5,7 @@ what only some of the input is guilty of gets its sentence too, and the rest goe
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -42,6 +43,8 @@ for command in (store.check, store.backup, store.restore, store.merge):
 bench_app.command("store")(bench_store)
 bench_app.command("ui")(bench_ui)
 
+_PAIRS_PER_JOB = 4
+"""A process takes some seconds to begin: fewer pairs are not worth one."""
 _stderr = Console(stderr=True, highlight=False)
 
 
@@ -127,16 +130,24 @@ def fit(
     exchange: Annotated[
         bool, typer.Option(help="First exchange the two people where untouched contacts lie closer that way.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Processes of one thread each; 0: one per core, for many pairs. A GPU takes one.")
+    ] = 0,
     body: Body = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit the pairs that are asked about and not fitted yet, to the contacts as they stand."""
-    from app.steps import fit_pairs, waiting
+    from app.steps import fit_pairs, fit_pairs_side_by_side, waiting
 
     with _open(workspace) as opened:
         pairs = waiting(opened, pair=pair)
         loaded = _load(body, device)
-        fits = fit_pairs(opened, loaded, pairs, exchange=exchange, denoised=denoised)
+        how = {"exchange": exchange, "denoised": denoised}
+        jobs = min(jobs or os.cpu_count() or 1, len(pairs) if jobs else len(pairs) // _PAIRS_PER_JOB)
+        if jobs > 1 and loaded.device.type == "cpu":
+            fits = fit_pairs_side_by_side(opened, pairs, jobs=jobs, body=body, **how)
+        else:
+            fits = fit_pairs(opened, loaded, pairs, **how)
         done = track(fits, "Fitting", total=len(pairs), console=_stderr)
         _finish(_complain(done), "pairs fitted", as_json)
 

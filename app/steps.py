@@ -3,8 +3,11 @@
 Each goes on past what cannot be used and says so; running a step again does only what is left to do.
 """
 
+import signal
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +17,13 @@ import numpy as np
 
 from app.jobs import run_fit
 from apu.ask import Asker, Question, ask_all, load_prompt, question_of
-from apu.body.model import BodyModel
+from apu.body.model import BodyModel, load_body
 from apu.denoise import SideCheck, denoise
 from apu.errors import AnswerError, ApuError, InputError
 from apu.formats.folder import Skipped, gather
 from apu.formats.images import read_image
 from apu.formats.people import read_people
+from apu.processes import processes
 from apu.propose import ProposeOptions, propose
 from apu.types import ContactAnswer, PairObservation
 from review_db import ImageRecord, PairFilter, PairState, PairSummary, SetNote, Suggestion, TakeSuggestion, Workspace
@@ -239,6 +243,52 @@ def fit_pairs(
             yield Outcome(name=pair.image, pair=pair.id, done=False, notes=(str(error),))
         else:
             yield Outcome(name=pair.image, pair=pair.id)
+
+
+def fit_pairs_side_by_side(
+    workspace: Workspace,
+    pairs: Sequence[PairSummary],
+    *,
+    jobs: int,
+    body: Path | None = None,
+    exchange: bool = False,
+    denoised: bool = False,
+) -> Iterator[Outcome]:
+    """`fit_pairs` on a CPU in several processes of one thread each; outcomes as they come.
+
+    An interrupt lets the fits that are under way end, and keeps them.
+
+    Args:
+        jobs: how many processes. body: of a licensed body; None: the free one. Others as for `fit_pairs`.
+
+    Raises:
+        InputError: a process ended by itself; what was fitted is kept.
+    """
+    with processes(jobs, _prepare, workspace.path, body) as pool:
+        tasks = [pool.submit(_fit_here, pair, exchange, denoised) for pair in pairs]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                f"a process that fits ended by itself, perhaps for lack of memory; take fewer than {jobs} --jobs, "
+                "what is fitted is kept"
+            ) from error
+
+
+_here: tuple[Workspace, BodyModel]
+"""Of a process that fits beside others."""
+
+
+def _prepare(path: Path, body: Path | None) -> None:
+    global _here
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this process hears it, and lets the fit end
+    _here = Workspace.open(path), load_body(body)
+
+
+def _fit_here(pair: PairSummary, exchange: bool, denoised: bool) -> Outcome:
+    (outcome,) = fit_pairs(*_here, [pair], exchange=exchange, denoised=denoised)
+    return outcome
 
 
 def take_suggestions(workspace: Workspace, pair: int) -> None:

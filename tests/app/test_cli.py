@@ -60,13 +60,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fitted(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace taken from import to fit by the command line alone."""
-    workspace = tmp_path_factory.mktemp("work") / "workspace"
+    workspace = answered(files, tmp_path_factory.mktemp("work") / "workspace")
+    assert run("fit", workspace, "--device", "cpu").stdout == "2 pairs fitted\n"
+    return workspace
+
+
+def answered(files: Path, workspace: Path) -> Path:
+    """A workspace taken from import to a model's answers."""
     folders = ("--images", files / "images", "--keypoints", files / "keypoints", "--meshes", files / "meshes")
     assert run("import", workspace, *folders, "--source", "simulated test").stdout == "2 photographs imported\n"
     assert run("propose", workspace).stdout == "2 pairs proposed\n"
-    answered = run("ask", workspace, "--asker", "replay", "--answers", files / "answers")
-    assert answered.stdout == "2 pairs answered\n"
-    assert run("fit", workspace, "--device", "cpu").stdout == "2 pairs fitted\n"
+    asked = run("ask", workspace, "--asker", "replay", "--answers", files / "answers")
+    assert asked.stdout == "2 pairs answered\n"
     return workspace
 
 
@@ -140,6 +145,17 @@ def test_untouched_contacts_take_the_denoisers_sides_where_that_is_asked_for(fit
     raw, denoised = pair["fits"]
     assert max(c["gap_m"] for c in denoised["contacts"] if "hand" in c["parts"][0]) < 0.01
     assert ["left hand", "left hand"] in [c["parts"] for c in raw["contacts"]], "the fit before was to what was stated"
+
+
+def test_pairs_fitted_side_by_side_are_fitted_alike(files: Path, fitted: Path, tmp_path: Path) -> None:
+    workspace = answered(files, tmp_path / "workspace")
+    assert run("fit", workspace, "--device", "cpu", "--jobs", "2").stdout == "2 pairs fitted\n"
+    figures = [
+        [(fit["reprojection_512"], fit["contacts"]) for pair in status(each)["pairs"] for fit in pair["fits"]]
+        for each in (workspace, fitted)
+    ]
+    assert len(figures[0]) == 2
+    assert figures[0] == figures[1]
 
 
 def test_the_main_job_on_the_real_photographs(real: Path, tmp_path: Path) -> None:
