@@ -7,7 +7,6 @@ import signal
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -266,14 +265,8 @@ def fit_pairs_side_by_side(
     """
     with processes(jobs, _prepare, workspace.path, body) as pool:
         tasks = [pool.submit(_fit_here, pair, exchange, denoised) for pair in pairs]
-        try:
-            for task in as_completed(tasks):
-                yield task.result()
-        except BrokenProcessPool as error:
-            raise InputError(
-                f"a process that fits ended by itself, perhaps for lack of memory; take fewer than {jobs} --jobs, "
-                "what is fitted is kept"
-            ) from error
+        for task in as_completed(tasks):
+            yield task.result()
 
 
 _here: tuple[Workspace, BodyModel]

@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -22,7 +21,7 @@ from apu.bench.memory import PeakMemory
 from apu.bench.methods import FITTED, METHODS, FitMethod, contacts_for, fit_each
 from apu.bench.summary import BOOTSTRAP_SEED, RESAMPLES, Outcome, plain, summarise
 from apu.body.model import BodyModel, load_body
-from apu.errors import ApuError, FitError, InputError
+from apu.errors import ApuError, FitError
 from apu.fit import FitOptions, initial_params
 from apu.fit.proxy import fit_body
 from apu.processes import processes
@@ -137,17 +136,12 @@ def run(
         load_body(body_path)  # what is wrong with it is said here, and not by every process
     jobs = min(jobs or (1 if device.startswith("cuda") else os.cpu_count() or 1), max(len(sources), 1))
     outcomes: dict[int, Outcome] = {}
-    try:
-        with processes(jobs, _prepare, body_path, device, fit) as pool:
-            tasks = {pool.submit(_run_one, source): i for i, source in enumerate(sources)}
-            for task in as_completed(tasks):
-                outcomes[tasks[task]] = outcome = task.result()
-                if progress is not None:
-                    progress(outcome)
-    except BrokenProcessPool as error:
-        raise InputError(
-            f"a process of the benchmark ended by itself, perhaps for lack of memory; take fewer than {jobs} --jobs"
-        ) from error
+    with processes(jobs, _prepare, body_path, device, fit) as pool:
+        tasks = {pool.submit(_run_one, source): i for i, source in enumerate(sources)}
+        for task in as_completed(tasks):
+            outcomes[tasks[task]] = outcome = task.result()
+            if progress is not None:
+                progress(outcome)
     return [outcomes[i] for i in range(len(sources))]
 
 
