@@ -3,11 +3,11 @@
 How far away a person is, the keypoints of each alone hardly tell; that both stand on one floor does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from apu.fit.options import Stance
@@ -65,60 +65,68 @@ def ground(
     Args:
         soles: points under the feet. mass: centres of mass; camera frame, metres. weight: 0 for a foot nobody saw.
     """
-    seen = (weight > 0).to(weight.dtype)
+    seen = weight > 0
     # The floor is looked for about the feet, where its height and its tilts hardly depend on each other.
     middle = (seen[..., None] * soles).sum((1, 2)) / seen.sum((1, 2)).clamp_min(1)[:, None]
     middle = middle.detach()[:, None]
     soles, mass = soles - middle[:, None], mass - middle
-    lowest = torch.where(weight > 0, soles[..., 1].detach(), -torch.inf).amax((1, 2))
+    lowest = torch.where(seen, soles[..., 1].detach(), -torch.inf).amax((1, 2))
     plane = torch.nn.functional.pad(lowest.nan_to_num(neginf=0)[:, None], (0, 2))
+    x, y, z = soles.unbind(-1)
+    tilts = torch.nn.functional.pad(torch.diag(1 / plane.new_tensor(stance.tilt_sigma)), (1, 1))
+    term = GroundTerm(
+        soles=soles, mass=mass, weight=weight, counts=seen.any(-1, keepdim=True), plane=plane, stance=stance,
+        below=torch.stack([torch.ones_like(x), x, z, y], -1).flatten(1, 2), tilts=tilts.expand(len(x), 2, 4),
+    )  # fmt: skip
     for _ in range(_ROUNDS):
-        term = GroundTerm(soles, mass, weight, plane, stance)
         plane = plane + _least_squares(term.columns, term.residual[..., None])[..., 0].detach()
-    return GroundTerm(soles, mass, weight, plane, stance)
+        term = replace(term, plane=plane)
+    return term
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class GroundTerm:
     """`ground` with the floor where it is: values per pair, and rows, each made when it is asked for.
 
+    Every row is a weight times what is linear in the floor: four numbers times (-h, -a, -b, 1).
+
     Attributes:
-        soles, mass, weight, stance: as for `ground`, about the middle of the feet. plane: the floor's h, a, b.
+        soles, mass, weight, stance: as for `ground`, about the middle of the feet. counts: whose feet were seen.
+        plane: the floor's h, a, b. below, tilts: the four numbers for how far each sole is below the floor, and for
+            the two tilts over their sigmas.
     """
 
     soles: Float[Tensor, "N P K 3"]
     mass: Float[Tensor, "N P 3"]
     weight: Float[Tensor, "N P K"]
+    counts: Bool[Tensor, "N P 1"]
     plane: Float[Tensor, "N 3"]
     stance: Stance
+    below: Float[Tensor, "N PK 4"]
+    tilts: Float[Tensor, "N 2 4"]
 
     @property
     def floor(self) -> Float[Tensor, "N"]:
         """Of the soles, with what the floor's tilts cost."""
         soles = self.weight.square() * self._hold * self._off.square()
-        return 0.5 * (soles.sum((1, 2)) / self.stance.floor_sigma**2 + self._tilt.square().sum(-1))
+        tilts = (self.tilts @ self._floor).square()
+        return 0.5 * (soles.sum((1, 2)) / self.stance.floor_sigma**2 + tilts.sum((1, 2)))
 
     @property
     def balance(self) -> Float[Tensor, "N"]:
         """Of the centres of mass."""
-        people = self._stands * self._near * self._beside.square().sum(-1)
+        people = self._stands * self._near * self._aside
         return 0.5 * people.sum(-1) / self.stance.balance_sigma**2
 
     @cached_property
     def residual(self) -> Float[Tensor, "N R"]:
         """Of every sole, of every person's weight along x and z, and of the two tilts."""
-        soles, people = self._of_sole * self._off, self._of_person[..., None] * self._beside
-        return torch.cat([soles.flatten(1), people.flatten(1), -self._tilt], 1)
+        return torch.bmm(self._rows, self._floor)[..., 0]
 
-    @cached_property
+    @property
     def columns(self) -> Float[Tensor, "N R 3"]:
         """Derivative of the rows by the floor's h, a and b, negated."""
-        x, _, z = self.soles.unbind(-1)
-        soles = self._of_sole[..., None] * torch.stack([torch.ones_like(x), x, z], -1)
-        lean = torch.diag_embed(-(self._of_person * self._above[..., 1])[..., None].expand_as(self._beside))
-        tilts = torch.diag(1 / x.new_tensor(self.stance.tilt_sigma)).expand(len(x), 2, 2)
-        tilted = torch.nn.functional.pad(torch.cat([lean.flatten(1, 2), tilts], 1), (1, 0))
-        return torch.cat([soles.flatten(1, 2), tilted], 1)
+        return self._rows[..., :3]
 
     @cached_property
     def slope(self) -> Float[Tensor, "N R P marks 3"]:
@@ -127,12 +135,14 @@ class GroundTerm:
         like, (a, b) = self.soles, self.plane[:, 1:].unbind(-1)
         own = torch.eye(people, dtype=like.dtype, device=like.device)
         each = torch.eye(points, points + 1, dtype=like.dtype, device=like.device)
+        upright = torch.eye(3, dtype=like.dtype, device=like.device)[[0, 2]]
         normal = torch.stack([-a, torch.ones_like(a), -b], -1)
+        upward = torch.stack([upright[:, 0].expand(pairs, 2), self.plane[:, 1:], upright[:, 2].expand(pairs, 2)], -1)
         lever = torch.nn.functional.pad(-self._share, (0, 1), value=1.0)
         return torch.cat(
             [
                 torch.einsum("npk,pq,kl,nc->npkqlc", self._of_sole, own, each, normal).flatten(1, 2),
-                torch.einsum("np,pq,npl,nrc->nprqlc", self._of_person, own, lever, self._upward).flatten(1, 2),
+                torch.einsum("np,pq,npl,nrc->nprqlc", self._of_person, own, lever, upward).flatten(1, 2),
                 like.new_zeros(pairs, 2, people, points + 1, 3),
             ],
             1,
@@ -143,22 +153,29 @@ class GroundTerm:
         return rows - self.columns @ _least_squares(self.columns, rows)
 
     @cached_property
+    def _floor(self) -> Float[Tensor, "N 4 1"]:
+        return torch.nn.functional.pad(-self.plane, (0, 1), value=1.0)[..., None]
+
+    @cached_property
+    def _rows(self) -> Float[Tensor, "N R 4"]:
+        soles, people = self._of_sole.flatten(1)[..., None] * self.below, self._of_person[..., None, None] * self._lean
+        return torch.cat([soles, people.flatten(1, 2), self.tilts], 1)
+
+    @cached_property
     def _off(self) -> Float[Tensor, "N P K"]:
         """How far soles are below the floor, metres."""
-        height, a, b = (value[:, None, None] for value in self.plane.unbind(-1))
-        x, y, z = self.soles.unbind(-1)
-        return y - height - a * x - b * z
+        return torch.bmm(self.below, self._floor).view_as(self.weight)
 
     @cached_property
     def _hold(self) -> Float[Tensor, "N P K"]:
-        return self.stance.floor_scale**2 / (self.stance.floor_scale**2 + self._off.square())
+        return (1 + (self._off / self.stance.floor_scale).square()).reciprocal()
 
     @cached_property
     def _carries(self) -> Float[Tensor, "N P K"]:
         """Which soles carry; held, like the weights of reweighted least squares. A foot that nobody saw may."""
-        return ((self.weight > 0).any(-1, keepdim=True) * self._hold.square()).detach()
+        return (self.counts * self._hold.square()).detach()
 
-    @property
+    @cached_property
     def _stands(self) -> Float[Tensor, "N P"]:
         return self._carries.amax(-1)
 
@@ -167,27 +184,20 @@ class GroundTerm:
         return self._carries / self._carries.sum(-1, keepdim=True).clamp_min(1e-9)
 
     @cached_property
-    def _above(self) -> Float[Tensor, "N P 3"]:
-        """From what carries to the centre of mass."""
-        return self.mass - (self._share[..., None] * self.soles).sum(2)
+    def _lean(self) -> Float[Tensor, "N P 2 4"]:
+        """Of what is from where a person's soles carry to the centre of mass, x and z across the floor's normal."""
+        x, y, z = (self.mass - (self._share[..., None] * self.soles).sum(2)).unbind(-1)
+        zero = torch.zeros_like(y)
+        return torch.stack([zero, -y, zero, x, zero, zero, -y, z], -1).unflatten(-1, (2, 4))
 
     @cached_property
-    def _upward(self) -> Float[Tensor, "N 2 3"]:
-        """What makes of `_above` its x and z across the floor's normal."""
-        along = torch.eye(3, dtype=self.plane.dtype, device=self.plane.device)
-        return along[[0, 2]] + self.plane[:, 1:, None] * along[1]
-
-    @cached_property
-    def _beside(self) -> Float[Tensor, "N P 2"]:
-        return (self._upward[:, None] @ self._above[..., None])[..., 0]
+    def _aside(self) -> Float[Tensor, "N P"]:
+        """How far the centre of mass is beside the feet, squared."""
+        return (self._lean @ self._floor[:, None]).square().sum((-1, -2))
 
     @cached_property
     def _near(self) -> Float[Tensor, "N P"]:
-        return self.stance.balance_scale**2 / (self.stance.balance_scale**2 + self._beside.square().sum(-1))
-
-    @property
-    def _tilt(self) -> Float[Tensor, "N 2"]:
-        return self.plane[:, 1:] / self.plane.new_tensor(self.stance.tilt_sigma)
+        return (1 + self._aside / self.stance.balance_scale**2).reciprocal()
 
     @cached_property
     def _of_sole(self) -> Float[Tensor, "N P K"]:
@@ -200,5 +210,7 @@ class GroundTerm:
 
 def _least_squares(columns: Float[Tensor, "N R 3"], rows: Float[Tensor, "N R M"]) -> Float[Tensor, "N 3 M"]:
     """What to multiply the columns by to come nearest to the rows."""
-    tiny = 1e-6 * torch.eye(columns.shape[-1], dtype=columns.dtype, device=columns.device)  # where nobody stands
-    return torch.linalg.solve(columns.transpose(1, 2) @ columns + tiny, columns.transpose(1, 2) @ rows)
+    across = columns.transpose(1, 2)
+    normal = torch.bmm(across, columns)
+    normal.diagonal(dim1=1, dim2=2).add_(1e-6)  # where nobody stands
+    return torch.linalg.solve_ex(normal, torch.bmm(across, rows))[0]
