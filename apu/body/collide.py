@@ -16,6 +16,7 @@ and as long as it is large it is not near.
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ _SLANT_0, _SLANT_1 = wp.constant(0.0437679), wp.constant(-0.0291129)
 _MOST_CROSSINGS = wp.constant(64)
 _ONWARDS = wp.constant(1e-5)
 """Metres: a ray goes on this far behind a crossing."""
-_ROUNDING = 1e-4
+_ROUNDING = wp.constant(1e-4)
 """Metres that float32 may err when motions are added up."""
 
 
@@ -76,11 +77,13 @@ def _winds(mesh: wp.uint64, q: wp.vec3, out: wp.vec4) -> bool:
 def _closest(
     mesh: wp.uint64,
     faces_per_body: int,
-    origins: wp.array(dtype=wp.vec3),
+    cells: wp.array(dtype=wp.vec3),
     lower: wp.array(dtype=wp.vec3),
     upper: wp.array(dtype=wp.vec3),
     points: wp.array2d(dtype=wp.vec3),
-    bound: wp.array2d(dtype=float),
+    before: wp.array2d(dtype=wp.vec3),
+    depth_before: wp.array2d(dtype=float),
+    moved: wp.array(dtype=float),
     ignored: float,
     once: bool,
     depth: wp.array2d(dtype=float),
@@ -89,14 +92,16 @@ def _closest(
 ):
     body, i = wp.tid()
     x = points[body, i]
-    known = bound[body, i]
     face[body, i] = 0
     bary[body, i] = wp.vec3(1.0, 0.0, 0.0)
+    # What is left of the last signed depth after all that moved since; 0: nothing is known.
+    left = wp.abs(depth_before[body, i]) - wp.length(x - before[body, i]) - moved[body] - _ROUNDING
+    known = wp.max(left, 0.0) * wp.sign(depth_before[body, i])
     beyond = wp.max(wp.max(lower[body] - x, x - upper[body]), wp.vec3(0.0, 0.0, 0.0))
     depth[body, i] = wp.min(known, -wp.length(beyond))
     if depth[body, i] < -ignored:
         return
-    q = x + origins[body]
+    q = x + cells[body]
     inside = known > 0.0
     if known == 0.0 and wp.length_sq(beyond) == 0.0:
         inside = _winds(mesh, q, _way_out(x, lower[body], upper[body], 0))
@@ -154,21 +159,20 @@ class Collider:
         self._points = self._origins.repeat_interleave(num_vertices, 0).contiguous()
         self._indices = wp.array(index, dtype=wp.int32, device=self._device)
         self._mesh: wp.Mesh | None = None
-        self._vertices: Tensor | None = None
+        self._by_axis: Tensor | None = None
         self._moved = torch.zeros(bodies, device=device)
         self._last: tuple[Tensor, Tensor] | None = None
 
     def update(self, vertices: Float[Tensor, "bodies vertices 3"]) -> None:
         """Move the bodies; their coordinates may be anywhere, each is centred on its own cell first."""
         vertices = vertices.detach().float()
-        if self._vertices is not None:
-            self._moved = self._moved + (vertices - self._vertices).norm(dim=-1).amax(1)
-        self._vertices = vertices
-        lower, upper = vertices.amin(1), vertices.amax(1)
-        self._centre = (lower + upper) / 2
-        self._box = (lower - self._centre).contiguous(), (upper - self._centre).contiguous()
-        placed = vertices - self._centre[:, None] + self._origins[:, None]
-        self._points.copy_(placed.reshape(-1, 3))
+        by_axis = vertices.transpose(1, 2).contiguous()  # sums along long rows are faster
+        if self._by_axis is not None:
+            self._moved = self._moved + (by_axis - self._by_axis).square().sum(1).amax(1).sqrt()
+        self._by_axis = by_axis
+        self._box = lower, upper = by_axis.aminmax(dim=2)
+        self._cells = self._origins - (lower + upper) / 2
+        torch.add(vertices, self._cells[:, None], out=self._points.view_as(vertices))
         with _torch_stream(self._points):
             if self._mesh is None:
                 points = wp.from_torch(self._points, dtype=wp.vec3)
@@ -186,40 +190,28 @@ class Collider:
         """
         if self._mesh is None:
             raise ValueError("update the bodies' vertices before the first query")
-        lower, upper = self._box
-        points = points.detach().float()
-        bound = self._bound(points)
-        local = (points - self._centre[:, None]).contiguous()
-        shape = local.shape[:2]
-        depth = torch.empty(shape, dtype=torch.float32, device=local.device)
-        face = torch.empty(shape, dtype=torch.int32, device=local.device)
-        bary = torch.empty((*shape, 3), dtype=torch.float32, device=local.device)
+        points = points.detach().float().contiguous()
+        before, depth_before = self._last or (points, torch.zeros_like(points[..., 0]))
+        depth, bary = torch.empty_like(depth_before), torch.empty_like(points)
+        face = torch.empty_like(depth_before, dtype=torch.int32)
+        vectors, numbers = (
+            partial(wp.from_torch, dtype=wp.vec3, return_ctype=True),
+            partial(wp.from_torch, return_ctype=True),
+        )
         inputs = [
             self._mesh.id,
             self._faces_per_body,
-            wp.from_torch(self._origins, dtype=wp.vec3),
-            wp.from_torch(lower, dtype=wp.vec3),
-            wp.from_torch(upper, dtype=wp.vec3),
-            wp.from_torch(local, dtype=wp.vec3),
-            wp.from_torch(bound),
+            *map(vectors, (self._cells, *self._box, points, before)),
+            *map(numbers, (depth_before, self._moved)),
             ignored,
             once,
-            wp.from_torch(depth),
-            wp.from_torch(face),
-            wp.from_torch(bary, dtype=wp.vec3),
+            *map(numbers, (depth, face)),
+            vectors(bary),
         ]
-        with _torch_stream(local):
-            wp.launch(_closest, dim=shape, inputs=inputs, device=self._device)
-        self._last, self._moved = (points, depth), torch.zeros_like(depth[:, 0])
-        return Inside(depth, face.long(), bary)
-
-    def _bound(self, points: Float[Tensor, "bodies points 3"]) -> Float[Tensor, "bodies points"]:
-        """What is left of every point's last signed depth after all that moved since; 0: nothing is known."""
-        if self._last is None:
-            return torch.zeros_like(points[..., 0]).contiguous()
-        before, depth = self._last
-        left = depth.abs() - (points - before).norm(dim=-1) - self._moved[:, None] - _ROUNDING
-        return (left.clamp_min(0) * depth.sign()).contiguous()
+        with _torch_stream(points):
+            wp.launch(_closest, dim=points.shape[:2], inputs=inputs, device=self._device)
+        self._last, self._moved = (points, depth), torch.zeros_like(self._moved)
+        return Inside(depth, face, bary)
 
 
 def _torch_stream(tensor: Tensor) -> AbstractContextManager[object]:
