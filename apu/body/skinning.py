@@ -17,13 +17,13 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float, Int
 from smplx.lbs import lbs
 from torch import Tensor
 
 from apu.body.model import BodyModel
+from apu.body.rotation import cross_matrix, exponential, logarithm
 from apu.types import NUM_BETAS, BodyParams
 
 NUM_JOINTS = 22
@@ -52,11 +52,11 @@ class Pose:
             np.concatenate([params.global_orient[:, None], params.body_pose], axis=1), dtype=dtype, device=device
         )
         betas, transl = (torch.as_tensor(a, dtype=dtype, device=device) for a in (params.betas, params.transl))
-        return cls(roma.rotvec_to_rotmat(rotvec), betas, transl)
+        return cls(exponential(rotvec), betas, transl)
 
     def params(self) -> BodyParams:
         """As axis-angle parameters, float32; the batch must be people only."""
-        rotvec = roma.rotmat_to_rotvec(self.rotations).float().cpu().numpy()
+        rotvec = logarithm(self.rotations).float().cpu().numpy()
         return BodyParams(
             global_orient=rotvec[:, 0],
             body_pose=rotvec[:, 1:],
@@ -66,7 +66,7 @@ class Pose:
 
     def step(self, delta: Float[Tensor, "*batch 80"]) -> "Pose":
         """The pose after a step in the tangent space: R <- exp([w]x) R; betas and translation are added to."""
-        turn = roma.rotvec_to_rotmat(delta[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)))
+        turn = exponential(delta[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)))
         return replace(
             self,
             rotations=turn @ self.rotations,
@@ -103,25 +103,47 @@ def joined(*poses: Pose) -> Pose:
     return Pose(*(torch.cat([getattr(p, f.name) for p in poses]) for f in fields(Pose)))
 
 
-class Frames(NamedTuple):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frames:
     """Where the joints are, per person.
 
     Attributes:
-        rotation: global. place: camera frame, metres. place_dirs: its derivative by betas.
+        place: camera frame, metres. place_dirs: its derivative by betas.
+        bones: homogeneous matrices that carry points of the unposed body along with each joint's bone.
+        origin_dirs: derivative by betas of where they carry its origin.
         parent_rotation: the parent's global rotation (identity for the root).
     """
 
-    rotation: Float[Tensor, "*batch 22 3 3"]
     place: Float[Tensor, "*batch 22 3"]
     place_dirs: Float[Tensor, "*batch 22 3 11"]
+    bones: Float[Tensor, "*batch 22 4 4"]
+    origin_dirs: Float[Tensor, "*batch 22 3 11"]
     parent_rotation: Float[Tensor, "*batch 22 3 3"]
+
+    @property
+    def rotation(self) -> Float[Tensor, "*batch 22 3 3"]:
+        """Of the joints, global."""
+        return self.bones[..., :3, :3]
+
+    @cached_property
+    def turning(self) -> Float[Tensor, "*batch 22 4 9"]:
+        """-[S - s p]x G of every joint (3 x 3, flattened) as a matrix that S and s, in a row, are multiplied with."""
+        # Column k of -[arm]x G is G_k x arm.
+        turn = cross_matrix(self.parent_rotation.transpose(-1, -2)).movedim(-1, -3).transpose(-1, -2).flatten(-2)
+        return torch.cat([turn, -self.place[..., None, :] @ turn], -2)
 
 
 class Skinned(NamedTuple):
-    """Points of every person in the camera's frame and, unposed, under betas and pose correctives; metres."""
+    """Points of every person in the camera's frame, metres.
+
+    Attributes:
+        points: their places. shaped: those of the unposed body, under betas and pose correctives.
+        turn: what skinning multiplies the latter with, the mean of the bones' rotations.
+    """
 
     points: Float[Tensor, "*batch points 3"]
     shaped: Float[Tensor, "*batch points 3"]
+    turn: Float[Tensor, "*batch points 3 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,22 +160,12 @@ class Skeleton:
     joint_dirs: Float[Tensor, "22 3 11"]
 
     @cached_property
-    def levels(self) -> tuple[tuple[Int[Tensor, "level"], Int[Tensor, "level"]], ...]:
-        """By depth below the root: (joints, index of their parents in the level above), to pose a depth at once."""
-        levels, above = [], [0]
-        while above:
-            here = [j for j in range(NUM_JOINTS) if self.parents[j] in above]
-            if here:
-                ids = (here, [above.index(self.parents[j]) for j in here])
-                levels.append(tuple(torch.tensor(i, device=self.joints.device) for i in ids))
-            above = here
-        return tuple(levels)
-
-    @cached_property
-    def order(self) -> Int[Tensor, "22"]:
-        """Places of the joints 0..21 in the concatenated levels."""
-        ids = torch.cat([torch.zeros(1, dtype=torch.long, device=self.joints.device), *(ids for ids, _ in self.levels)])
-        return torch.argsort(ids)
+    def ancestors(self) -> Int[Tensor, "rounds 23"]:
+        """Every joint's parent, its second, fourth, ... ancestor; 22 is what is above the root, and above itself."""
+        rounds = [torch.tensor([*self.parents, -1], device=self.joints.device) % (NUM_JOINTS + 1)]
+        while (rounds[-1] < NUM_JOINTS).any():
+            rounds.append(rounds[-1][rounds[-1]])
+        return torch.stack(rounds[:-1])
 
     @cached_property
     def subtree(self) -> Float[Tensor, "22 22"]:
@@ -168,27 +180,31 @@ class Skeleton:
         return self.joints + torch.einsum("jck,...k->...jc", self.joint_dirs, betas)
 
     def frames(self, pose: Pose) -> Frames:
-        """Forward kinematics, one batched product per depth of the tree."""
-        rest = self.rest(pose.betas)
-        batch = pose.transl.shape[:-1]
-        dirs = self.joint_dirs.expand(*batch, *self.joint_dirs.shape)
-        eye = torch.eye(3, dtype=rest.dtype, device=rest.device).expand(*batch, 1, 3, 3)
-        rotation = [pose.rotations[..., :1, :, :]]
-        place = [rest[..., :1, :] + pose.transl[..., None, :]]
-        place_dirs, parent_rotation = [dirs[..., :1, :, :]], [eye]
-        for ids, above in self.levels:
-            turn = rotation[-1][..., above, :, :]
-            parents = [self.parents[j] for j in ids.tolist()]
-            bone, bone_dirs = rest[..., ids, :] - rest[..., parents, :], dirs[..., ids, :, :] - dirs[..., parents, :, :]
-            parent_rotation.append(turn)
-            place.append(place[-1][..., above, :] + (turn @ bone[..., None])[..., 0])
-            place_dirs.append(place_dirs[-1][..., above, :, :] + turn @ bone_dirs)
-            rotation.append(turn @ pose.rotations[..., ids, :, :])
+        """Forward kinematics: every frame is composed with its parent's, then its second, fourth ... ancestor's.
+
+        Places are followed by their derivatives by betas, which turn with them: (3, 1 + 11) per joint.
+        """
+        dirs = self.joint_dirs.expand(*pose.transl.shape[:-1], *self.joint_dirs.shape)
+        rest = torch.nn.functional.pad(torch.cat([self.rest(pose.betas)[..., None], dirs], -1), (0, 0, 0, 0, 0, 1))
+        parents = self.ancestors[0]
+        bone = rest - rest[..., parents, :, :]
+        bone[..., 0, :, 0] += pose.transl
+        still = torch.eye(3, dtype=rest.dtype, device=rest.device).expand_as(pose.rotations[..., :1, :, :])
+        frame = torch.cat([torch.cat([pose.rotations, still], -3), bone], -1)
+        for above in self.ancestors:
+            onto = frame[..., above, :, :]
+            frame = onto[..., :3] @ frame
+            frame[..., 3:] += onto[..., 3:]
+        rotation, place = frame.split((3, 1 + NUM_BETAS), -1)
+        origin = place - rotation @ rest
+        last = torch.eye(4, dtype=rest.dtype, device=rest.device)[3:].expand(*rest.shape[:-2], 1, 4)
+        joints = slice(NUM_JOINTS)
         return Frames(
-            torch.cat(rotation, -3)[..., self.order, :, :],
-            torch.cat(place, -2)[..., self.order, :],
-            torch.cat(place_dirs, -3)[..., self.order, :, :],
-            torch.cat(parent_rotation, -3)[..., self.order, :, :],
+            place=place[..., joints, :, 0],
+            place_dirs=place[..., joints, :, 1:],
+            bones=torch.cat([torch.cat([rotation, origin[..., :1]], -1), last], -2)[..., joints, :, :],
+            origin_dirs=origin[..., joints, :, 1:],
+            parent_rotation=rotation[..., parents[joints], :, :],
         )
 
 
@@ -228,42 +244,48 @@ class SkinnedPoints:
 
     def shaped(self, pose: Pose) -> Float[Tensor, "*batch points 3"]:
         """Unposed places under the betas and the pose correctives."""
-        return self.rest + torch.einsum("nck,...k->...nc", self._by_features, _features(pose))
+        moved, correctives = self._moved
+        moves = (_turned(pose) @ correctives.T).unflatten(-1, (-1, 3))
+        return (self.rest + torch.einsum("nck,...k->...nc", self.dirs, pose.betas)).index_add(-2, moved, moves)
 
     @cached_property
-    def _by_features(self) -> Float[Tensor, "points 3 200"]:
-        return torch.cat([self.dirs, self.correctives], -1)
+    def _moved(self) -> tuple[Int[Tensor, "moved"], Float[Tensor, "coordinates 189"]]:
+        """The points that pose correctives move (of the free body a quarter), and the correctives of their x, y, z."""
+        moved = self.correctives.any(2).any(1).nonzero()[:, 0]
+        return moved, self.correctives[moved].flatten(0, 1)
 
     def posed(self, pose: Pose, frames: Frames) -> Skinned:
         """Linear blend skinning of all points."""
         shaped = self.shaped(pose)
-        affine = torch.cat([frames.rotation.flatten(-2), _offset(self.skeleton, pose, frames)], -1)  # (*batch, 22, 12)
-        blend = self.weights @ affine
-        turn, shift = blend[..., :9].unflatten(-1, (3, 3)), blend[..., 9:]
-        return Skinned((turn @ shaped[..., None])[..., 0] + shift, shaped)
+        blend = (self.weights @ frames.bones[..., :3, :].flatten(-2)).unflatten(-1, (3, 4))
+        turn = blend[..., :3]
+        return Skinned((turn @ shaped[..., None])[..., 0] + blend[..., 3], shaped, turn)
 
     def jacobian(
         self,
-        pose: Pose,
         frames: Frames,
-        shaped: Float[Tensor, "*batch points 3"],
+        skinned: Skinned,
         index: Int[Tensor, "*batch rows support"],
         weight: Float[Tensor, "*batch rows support"],
+        *,
+        shape: bool = True,
     ) -> Float[Tensor, "*batch rows 3 80"]:
         """Derivative of weighted sums of the points by the 80 unknowns of their person.
 
         Args:
-            pose, frames: (*batch). shaped: as `posed` gave it for them.
+            frames, skinned: as `posed` took and gave them.
             index, weight: for every row the points it sums and their weights.
+            shape: False leaves out the derivative by betas.
         """
-        W, dirs = self.weights[index], self.dirs[index]  # (*batch, rows, support, ...)
-        flat = index.flatten(-2)
-        shaped = shaped.gather(-2, flat[..., None].expand(*flat.shape, 3)).unflatten(-2, index.shape[-2:])
-        # Sums over the support of W_b x_b and of W_b, for each bone b.
-        w = weight[..., None] * W
-        lever = torch.einsum("...rkb,...rkc->...rbc", w, shaped)
-        lever_dirs = torch.einsum("...rkb,...rkcm->...rbcm", w, dirs)
-        return _columns(self.skeleton, pose, frames, lever, lever_dirs, w.sum(-2))
+        flat, support = index.flatten(-2), index.shape[-2:]
+        shaped = torch.take_along_dim(skinned.shaped, flat[..., None], -2).unflatten(-2, support)
+        shares = weight[..., None] * self.weights[index]  # (*batch, rows, support, 22)
+        lever = shares.transpose(-1, -2) @ torch.nn.functional.pad(shaped, (0, 1), value=1.0)
+        if not shape:
+            return _columns(self.skeleton, frames, lever, None)
+        turn = torch.take_along_dim(skinned.turn, flat[..., None, None], -3).unflatten(-3, support)
+        turn = (weight[..., None, None] * turn).transpose(-3, -2).flatten(-2)  # (*batch, rows, 3, support 3)
+        return _columns(self.skeleton, frames, lever, turn @ self.dirs[index].flatten(-3, -2))
 
     def sums(self, index: Int[Tensor, "rows support"], weight: Float[Tensor, "rows support"]) -> "SkinnedSums":
         """Weighted sums of these points, wherever their support lies; exact."""
@@ -271,14 +293,15 @@ class SkinnedPoints:
         lever, dirs, correctives = (
             torch.einsum("rkb,rk...->rb...", w, array[index]) for array in (self.rest, self.dirs, self.correctives)
         )
-        return SkinnedSums(self.skeleton, lever, torch.cat([dirs, correctives], -1), w.sum(1))
+        lever = torch.cat([lever, w.sum(1)[..., None]], -1)
+        return SkinnedSums(self.skeleton, lever, torch.cat([dirs, correctives], -1))
 
 
 class PosedSums(NamedTuple):
-    """Sums of points in the camera's frame, and of their unposed places over each bone; metres."""
+    """Sums of points in the camera's frame, and of their unposed places over each bone, homogeneous; metres."""
 
     points: Float[Tensor, "*batch rows 3"]
-    lever: Float[Tensor, "*batch rows 22 3"]
+    lever: Float[Tensor, "*batch rows 22 4"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,64 +309,57 @@ class SkinnedSums:
     """Weighted sums of a body's points, such as keypoints, collapsed onto its bones: skinning is linear in the points.
 
     Attributes:
-        lever: sums of weight x skinning weight x unposed place, for each bone, at betas = 0, metres.
-        dirs: their derivative by the 11 betas and the 189 entries of R - I. mass: sums of weight x skinning weight.
+        lever: sums of weight x skinning weight x unposed place, for each bone, at betas = 0, metres; their fourth
+            entry sums the weights alone.
+        dirs: derivative of the places by the 11 betas and the 189 entries of R - I.
     """
 
     skeleton: Skeleton
-    lever: Float[Tensor, "rows 22 3"]
+    lever: Float[Tensor, "rows 22 4"]
     dirs: Float[Tensor, "rows 22 3 200"]
-    mass: Float[Tensor, "rows 22"]
 
     def posed(self, pose: Pose, frames: Frames) -> PosedSums:
         """The sums, and what `jacobian` needs of them."""
-        lever = self.lever + torch.einsum("rbck,...k->...rbc", self.dirs, _features(pose))
-        offset = _offset(self.skeleton, pose, frames)
-        points = torch.einsum("...bdc,...rbc->...rd", frames.rotation, lever) + self.mass @ offset
-        return PosedSums(points, lever)
+        moved = torch.einsum("rbck,...k->...rbc", self.dirs, torch.cat([pose.betas, _turned(pose)], -1))
+        lever = self.lever + torch.nn.functional.pad(moved, (0, 1))
+        return PosedSums(torch.einsum("...bdc,...rbc->...rd", frames.bones[..., :3, :], lever), lever)
 
     def jacobian(
-        self, pose: Pose, frames: Frames, lever: Float[Tensor, "*batch rows 22 3"]
+        self, frames: Frames, lever: Float[Tensor, "*batch rows 22 4"], *, shape: bool = True
     ) -> Float[Tensor, "*batch rows 3 80"]:
         """Derivative of the sums by the 80 unknowns of their person; `lever` as `posed` gave it."""
-        return _columns(self.skeleton, pose, frames, lever, self.dirs[..., :NUM_BETAS], self.mass)
+        dirs = torch.einsum("...bdc,rbcm->...rdm", frames.rotation, self.dirs[..., :NUM_BETAS]) if shape else None
+        return _columns(self.skeleton, frames, lever, dirs)
 
 
-def _features(pose: Pose) -> Float[Tensor, "*batch 200"]:
-    """What unposed places are linear in: betas, and R - I of the joints after the root."""
+def _turned(pose: Pose) -> Float[Tensor, "*batch 189"]:
+    """What pose correctives are linear in: R - I of the joints after the root."""
     eye = torch.eye(3, dtype=pose.betas.dtype, device=pose.betas.device)
-    return torch.cat([pose.betas, (pose.rotations[..., 1:, :, :] - eye).flatten(-3)], -1)
-
-
-def _offset(skeleton: Skeleton, pose: Pose, frames: Frames) -> Float[Tensor, "*batch 22 3"]:
-    """Where each bone's frame puts the origin of the unposed body."""
-    return frames.place - (frames.rotation @ skeleton.rest(pose.betas)[..., None])[..., 0]
+    return (pose.rotations[..., 1:, :, :] - eye).flatten(-3)
 
 
 def _columns(
     skeleton: Skeleton,
-    pose: Pose,
     frames: Frames,
-    lever: Float[Tensor, "*batch rows 22 3"],
-    lever_dirs: Float[Tensor, "*#batch rows 22 3 11"],
-    mass: Float[Tensor, "*#batch rows 22"],
+    lever: Float[Tensor, "*batch rows 22 4"],
+    dirs: Float[Tensor, "*batch rows 3 11"] | None,
 ) -> Float[Tensor, "*batch rows 3 80"]:
-    """Derivative of sums of skinned points by the 80 unknowns, from the sums over each bone."""
-    offset = _offset(skeleton, pose, frames)
-    offset_dirs = frames.place_dirs - frames.rotation @ skeleton.joint_dirs
-    moment = torch.einsum("...bdc,...rbc->...rbd", frames.rotation, lever) + mass[..., None] * offset[..., None, :, :]
-    moment = torch.einsum("...rbc,bj->...rjc", moment, skeleton.subtree)
-    arm = moment - (mass @ skeleton.subtree)[..., None] * frames.place[..., None, :, :]
-    # Column k of -[arm]x G is G_k x arm.
-    turn = torch.linalg.cross(
-        frames.parent_rotation.transpose(-1, -2)[..., None, :, :, :].expand(*arm.shape[:-1], 3, 3),
-        arm[..., None, :].expand(*arm.shape[:-1], 3, 3),
-    )  # (*batch, rows, 22, 3 [k], 3 [xyz])
-    shape = torch.einsum("...bdc,...rbcm->...rdm", frames.rotation, lever_dirs)
-    shape = shape + torch.einsum("...rb,...bdm->...rdm", mass, offset_dirs)
-    eye = torch.eye(3, dtype=arm.dtype, device=arm.device)
-    shift = (mass.sum(-1)[..., None, None] * eye).expand(*shape.shape[:-1], 3)
-    return torch.cat([turn.flatten(-3, -2).transpose(-1, -2), shape, shift], -1)
+    """Derivative of sums of skinned points by the 80 unknowns.
+
+    Args:
+        lever: sums over each bone of W_b x unposed place, and of W_b. dirs: derivative of the sums by betas where the
+            joints stay; None leaves betas out.
+    """
+    moment = lever.transpose(-3, -2) @ frames.bones.transpose(-1, -2)  # (*batch, 22, rows, 4), homogeneous
+    beneath = (skeleton.subtree.T @ moment.flatten(-2)).unflatten(-1, (-1, 4))
+    turn = (beneath @ frames.turning).unflatten(-1, (3, 3))  # (*batch, 22, rows, 3, 3)
+    columns = lever.new_zeros(*lever.shape[:-2], 3, NUM_PARAMS)
+    columns[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)).copy_(turn.movedim(-4, -2))
+    mass = lever[..., 3]
+    if dirs is not None:
+        columns[..., BETAS] = dirs + torch.einsum("...rb,...bdm->...rdm", mass, frames.origin_dirs)
+    columns[..., TRANSL].diagonal(dim1=-2, dim2=-1).copy_(mass.sum(-1, keepdim=True))
+    return columns
 
 
 def skinned_surface(body: BodyModel) -> SkinnedPoints:

@@ -84,11 +84,11 @@ def _led(objective: Objective, pose: Pose, led: Int[Tensor, "N 2 led"], target: 
     for _ in range(_STEPS):
         hessian, gradient = objective.evaluate(pose, phase).linearise()
         frames = skin.skeleton.frames(pose)
-        vertices, shaped = skin.posed(pose, frames)
-        jacobian = skin.jacobian(pose, frames, shaped, led[..., None], ones) / _HOLD_SIGMA
+        skinned = skin.posed(pose, frames)
+        jacobian = skin.jacobian(frames, skinned, led[..., None], ones) / _HOLD_SIGMA
         jacobian[..., BETAS] = 0  # a push moves people, it does not reshape them
         rows = jacobian.flatten(2, 3)
-        places = vertices.gather(2, led[..., None].expand(*led.shape, 3))
+        places = skinned.points.gather(2, led[..., None].expand(*led.shape, 3))
         residual = ((places - target) / _HOLD_SIGMA).flatten(2)
         for p in range(2):
             own = slice(p * NUM_PARAMS, (p + 1) * NUM_PARAMS)

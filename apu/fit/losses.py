@@ -9,7 +9,6 @@ Axes: N pairs, P = 2 people.
 import math
 from typing import NamedTuple
 
-import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -151,47 +150,37 @@ def penetration(
     return Term(value, residual, -(factor * (excess > 0))[..., None] * outward)
 
 
-def inverse_left_jacobian(rotvec: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """D log(exp([w]x) R) / dw at w = 0, for R = exp([rotvec]x): I - [r]x / 2 + (1/t^2 - cot(t/2)/(2t)) [r]x^2."""
-    angle = rotvec.norm(dim=-1)[..., None, None]
-    small = angle < 1e-3
-    safe = torch.where(small, torch.ones_like(angle), angle)
-    quadratic = torch.where(small, torch.full_like(angle, 1 / 12), 1 / safe**2 - 1 / (2 * safe * torch.tan(safe / 2)))
-    zero = torch.zeros_like(rotvec[..., 0])
-    x, y, z = rotvec.unbind(-1)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) - cross / 2 + quadratic * (cross @ cross)
-
-
 def pose_prior(
-    rotations: Float[Tensor, "N P J 3 3"],
-    target: Float[Tensor, "N P J 3 3"],
+    rotvec: Float[Tensor, "N P J 3"],
     sigma: Float[Tensor, "N P J"],
 ) -> Term:
-    """L_init: half of |log(R R_0^T)|^2 / sigma^2, the geodesic distance to a target pose in radians."""
-    rotvec = roma.rotmat_to_rotvec(rotations @ target.transpose(-1, -2))
-    residual = rotvec / sigma[..., None]
-    value = 0.5 * residual.square().sum((-1, -2, -3))
-    return Term(value, residual, inverse_left_jacobian(rotvec) / sigma[..., None, None])
+    """L_init: half of |log(R R_0^T)|^2 / sigma^2, the geodesic distance to a target pose in radians.
+
+    Args:
+        rotvec: the logarithms. Slopes are by their entries, each row's by its own.
+    """
+    slope = (1 / sigma)[..., None].expand_as(rotvec)
+    residual = rotvec * slope
+    return Term(0.5 * residual.square().sum((-1, -2, -3)), residual, slope)
 
 
 def joint_limits(
-    rotations: Float[Tensor, "N P J 3 3"],
+    rotvec: Float[Tensor, "N P J 3"],
     lower: Float[Tensor, "J 3"],
     upper: Float[Tensor, "J 3"],
     *,
     sigma: float,
 ) -> Term:
-    """Half the square of what each joint's rotation vector exceeds its anatomical range by, over sigma^2, radians."""
-    rotvec = roma.rotmat_to_rotvec(rotations)
-    beyond = (rotvec - upper).clamp_min(0) - (lower - rotvec).clamp_min(0)
-    value = 0.5 * beyond.square().sum((-1, -2, -3)) / sigma**2
-    slope = (beyond != 0)[..., None] * inverse_left_jacobian(rotvec) / sigma
-    return Term(value, beyond / sigma, slope)
+    """Half the square of what each joint's rotation vector exceeds its anatomical range by, over sigma^2, radians.
+
+    Slopes are by the vectors' entries, each row's by its own.
+    """
+    residual = (rotvec - rotvec.clamp(lower, upper)) / sigma
+    return Term(0.5 * residual.square().sum((-1, -2, -3)), residual, (residual != 0) / sigma)
 
 
 def gaussian_mixture(
-    rotations: Float[Tensor, "N P J 3 3"],
+    rotvec: Float[Tensor, "N P J 3"],
     means: Float[Tensor, "G D"],
     roots: Float[Tensor, "G D D"],
     penalties: Float[Tensor, "G"],
@@ -201,10 +190,9 @@ def gaussian_mixture(
     """L_GMM: the nearest component of a Gaussian mixture over the body pose as rotation vectors (SMPLify, eq. 4).
 
     min_g weight / 2 |T_g^T (theta - mu_g)|^2 + weight * penalty_g, with T T^T the inverse covariance and the penalty
-    -log(weight_g) + log det(cov_g) / 2, shifted so that the least is zero. Rows: (N, P, D); slopes by each joint:
-    (N, P, D, J, 3), here flattened to (N, P, D, 3 J).
+    -log(weight_g) + log det(cov_g) / 2, shifted so that the least is zero. Rows: (N, P, D); slopes by the rotation
+    vectors: (N, P, D, J, 3).
     """
-    rotvec = roma.rotmat_to_rotvec(rotations)
     theta = rotvec.flatten(-2)[..., None, :] - means
     white = torch.einsum("...gd,gde->...ge", theta, roots)
     energy = 0.5 * white.square().sum(-1) + penalties
@@ -215,5 +203,4 @@ def gaussian_mixture(
         * white.gather(-2, component[..., None, None].expand(*component.shape, 1, white.shape[-1]))[..., 0, :]
     )
     slope = weight**0.5 * roots[component].transpose(-1, -2).unflatten(-1, (-1, 3))
-    slope = torch.einsum("...djc,...jck->...djk", slope, inverse_left_jacobian(rotvec))
     return Term(value, residual, slope)

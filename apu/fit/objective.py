@@ -11,14 +11,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
-from apu.body.skinning import BETAS, NUM_PARAMS, ROTATIONS, TRANSL, Frames, Pose, SkinnedPoints, SkinnedSums
+from apu.body.rotation import inverse_left_jacobian, logarithm
+from apu.body.skinning import BETAS, NUM_JOINTS, NUM_PARAMS, ROTATIONS, Frames, Pose, SkinnedPoints, SkinnedSums
 from apu.fit import losses
 from apu.fit.ground import ANKLES, SOLES, ground, joint_masses
 from apu.fit.limits import joint_ranges
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import Problem
 from apu.fit.proxy import FitBody
-from apu.types import BODY_25
+from apu.types import BODY_25, NUM_BETAS
 
 _PAIR = 2 * NUM_PARAMS
 _MASS = len(BODY_25)
@@ -88,6 +89,11 @@ class Objective:
         self._samples, self._normals = samples, sample_normals
         self._ranges = joint_ranges(device=samples.rest.device, dtype=samples.rest.dtype)
         self._marks = _Marks.of(body)
+        self._unshaped = samples.rest.new_ones(2, NUM_PARAMS)
+        self._unshaped[:, BETAS] = 0
+        self._unshaped = self._unshaped.flatten()
+        sigma = [options.beta_sigma] * (NUM_BETAS - 1) + [options.child_sigma, *options.transl_sigma]
+        self._rest_sigma = samples.rest.new_tensor(sigma)
         self._standing = bool((problem.weight[..., ANKLES] > 0).any())
         self._faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
         self._collider: Collider | None = None
@@ -115,7 +121,7 @@ class Objective:
     def evaluate(self, pose: Pose, phase: Phase) -> Evaluation:
         """The objective at `pose` (N, P, ...)."""
         frames = self.body.surface.skeleton.frames(pose)
-        marks = self._marks.posed(pose, frames)
+        marks = self._marks.posed(pose, frames, shape=phase.shape)
         parts = [self._reprojection(marks, phase), self._prior(pose, phase)]
         if self._standing:
             parts.append(self._ground(marks))
@@ -128,24 +134,18 @@ class Objective:
         terms["given_up"] = self.problem.given_up
         total = torch.stack(list(terms.values())).sum(0)
 
-        fixed = [] if phase.shape else [slice(k + BETAS.start, k + BETAS.stop) for k in (0, NUM_PARAMS)]
-
         def gradient(hessian: Tensor | None = None) -> Tensor:
             gradient = torch.zeros(len(total), _PAIR, dtype=total.dtype, device=total.device)
             for _, add in parts:
                 add(hessian, gradient)
-            for columns in fixed:
-                gradient[:, columns] = 0
-            return gradient
+            return gradient if phase.shape else gradient * self._unshaped
 
         def linearise() -> System:
             hessian = torch.zeros(len(total), _PAIR, _PAIR, dtype=total.dtype, device=total.device)
             slopes = gradient(hessian)
-            for columns in fixed:
-                hessian[:, columns], hessian[:, :, columns] = 0, 0
-                hessian[:, columns, columns] = torch.eye(
-                    BETAS.stop - BETAS.start, dtype=total.dtype, device=total.device
-                )
+            if not phase.shape:
+                hessian *= self._unshaped[:, None] * self._unshaped
+                hessian.diagonal(dim1=1, dim2=2).add_(1 - self._unshaped)
             return System(hessian, slopes)
 
         return Evaluation(terms, total, linearise, gradient)
@@ -184,9 +184,8 @@ class Objective:
 
     def _contact(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
         problem, samples = self.problem, self._samples
-        points, shaped = samples.posed(pose, frames)
-        turn = (samples.weights @ frames.rotation.flatten(-2)).unflatten(-1, (3, 3))
-        normals = (turn @ self._normals[..., None])[..., 0]
+        skinned = samples.posed(pose, frames)
+        points, normals = skinned.points, (skinned.turn @ self._normals[..., None])[..., 0]
         pairs, people = torch.arange(len(problem), device=points.device), torch.arange(2, device=points.device)
         at = (pairs[:, None, None, None], people[:, None, None], problem.part_index)
         term, best = losses.contact(
@@ -196,67 +195,62 @@ class Objective:
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             # (N, P, C * best): ids of the chosen samples of either person.
-            ids = problem.part_index.gather(-1, best.permute(0, 3, 1, 2)).flatten(2)
-            jacobian = samples.jacobian(
-                pose, frames, shaped, ids[..., None], torch.ones_like(ids, dtype=points.dtype)[..., None]
-            )
-            factor = term.slope[..., 0, 0].flatten(1)[..., None, None]
-            rows = torch.cat([factor * jacobian[:, 0], -factor * jacobian[:, 1]], -1).flatten(1, 2)
-            _add_rows(hessian, gradient, rows, term.residual.flatten(1))
+            ids = problem.part_index.gather(-1, best.permute(0, 3, 1, 2)).flatten(2)[..., None]
+            factor = term.slope[..., 0, 0].flatten(1)
+            weight = torch.stack([factor, -factor], 1)[..., None]
+            jacobian = samples.jacobian(frames, skinned, ids, weight, shape=phase.shape)
+            _add_rows(hessian, gradient, _of_both(jacobian.flatten(2, 3)), term.residual.flatten(1))
 
         return Contribution({"contact": term.value}, add)
 
     def _penetration(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
-        skin, faces = self.body.skin, self._faces
-        vertices, shaped = skin.posed(pose, frames)  # (N, P, V, 3)
-        bodies = vertices.flatten(0, 1)
+        skin, options, margin = self.body.skin, self.options, self.options.penetration_margin
+        skinned = skin.posed(pose, frames)
+        bodies = skinned.points.flatten(0, 1)  # (N P, V, 3)
         if self._collider is None:
             self._collider = Collider(self.body.skin_faces, bodies.shape[1], len(bodies), bodies.device)
         self._collider.update(bodies)
-        margin = self.options.penetration_margin
         # Row b: the vertices of the other person, asked of body b.
-        inside = self._collider.query(other_person(bodies), ignored=margin)
-        depth = other_person(inside.depth[..., None])[..., 0].unflatten(0, (-1, 2)).to(bodies.dtype)
-        face, bary = (
-            other_person(a.flatten(2) if a.ndim > 2 else a[..., None]).unflatten(0, (-1, 2))
-            for a in (inside.face, inside.bary)
+        others = other_person(bodies)
+        inside = self._collider.query(others, ignored=margin)
+        count = int((inside.depth > -margin).sum(-1).max().clamp(1, _MOST_INSIDE))
+        depth, vertex = inside.depth.topk(count)  # (N P, M)
+        triangle = self._faces[inside.face.gather(1, vertex).long()]  # (N P, M, 3)
+        depth, bary = depth.to(bodies.dtype), _rows_of(inside.bary, vertex).to(bodies.dtype)
+        corners = _rows_of(bodies, triangle)
+        outward = _outward(_rows_of(others, vertex), (bary[..., None, :] @ corners)[..., 0, :], corners, depth)
+        depth, vertex, triangle, bary, outward = (
+            a.unflatten(0, (-1, 2)) for a in (depth, vertex, triangle, bary, outward)
         )
-        count = int((depth > -margin).sum(-1).max().clamp(1, _MOST_INSIDE))
-        deepest, vertex = depth.topk(count, dim=-1)  # (N, P, M)
-        triangle = faces[face[..., 0].gather(-1, vertex)]  # (N, P, M, 3), of the other person
-        bary = bary.gather(2, vertex[..., None].expand(*vertex.shape, 3)).to(bodies.dtype)
-        x = vertices.gather(2, vertex[..., None].expand(*vertex.shape, 3))
-        corners = _gather_points(vertices.flip(1), triangle)
-        outward = _outward(x, (bary[..., None] * corners).sum(-2), corners, deepest)
-        options = self.options
         term = losses.penetration(
-            deepest.flatten(1), outward.flatten(1, 2), self.body.skin_area[vertex].flatten(1),
-            sigma=options.penetration_sigma, margin=options.penetration_margin, weight=phase.penetration,
+            depth.flatten(1), outward.flatten(1, 2), self.body.skin_area[vertex].flatten(1),
+            sigma=options.penetration_sigma, margin=margin, weight=phase.penetration,
         )  # fmt: skip
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            # Rows of vertices of person p rest on p's vertex and, negated, on the other's triangle.
-            slope = term.slope.unflatten(1, (2, count))[..., None, :]
-            ones = torch.ones_like(vertex, dtype=bodies.dtype)[..., None]
-            own = (slope @ skin.jacobian(pose, frames, shaped, vertex[..., None], ones))[..., 0, :]
-            flipped = Pose(*(a.flip(1) for a in (pose.rotations, pose.betas, pose.transl)))
-            other_frames = Frames(*(a.flip(1) for a in frames))
-            other = (-slope @ skin.jacobian(flipped, other_frames, shaped.flip(1), triangle, bary))[..., 0, :]
-            rows = torch.cat([torch.cat([own[:, 0], other[:, 0]], -1), torch.cat([other[:, 1], own[:, 1]], -1)], 1)
-            _add_rows(hessian, gradient, rows, term.residual)
+            # A row rests on a vertex of one person and, negated, on a triangle of the other, who was asked.
+            asked = torch.eye(2, dtype=torch.bool, device=bodies.device)[..., None, None]
+            one = torch.eye(1, 3, dtype=bodies.dtype, device=bodies.device)
+            index = torch.where(asked, triangle[:, None], vertex[:, None, ..., None]).flatten(2, 3)
+            weight = torch.where(asked, -bary[:, None], one).flatten(2, 3)
+            jacobian = skin.jacobian(frames, skinned, index, weight, shape=phase.shape)
+            rows = (term.slope[:, None, :, None] @ jacobian)[..., 0, :]
+            _add_rows(hessian, gradient, _of_both(rows), term.residual)
 
         return Contribution({"penetration": term.value}, add)
 
     def _prior(self, pose: Pose, phase: Phase) -> Contribution:
         problem, options = self.problem, self.options
-        initial = losses.pose_prior(pose.rotations, problem.target, problem.pose_sigma)
-        limits = losses.joint_limits(pose.rotations[..., 1:, :, :], *self._ranges, sigma=options.limit_sigma)
+        to_target = pose.rotations @ problem.target.transpose(-1, -2)
+        rotvec = logarithm(torch.cat([to_target, pose.rotations[..., 1:, :, :]], -3))
+        from_target, of_joints = rotvec.split((NUM_JOINTS, NUM_JOINTS - 1), -2)
+        initial = losses.pose_prior(from_target, problem.pose_sigma)
+        limits = losses.joint_limits(of_joints, *self._ranges, sigma=options.limit_sigma)
         # Shape: L2 to the mean (L_beta); the child axis and the place: L2 to the start.
-        sigma = pose.betas.new_tensor([options.beta_sigma] * 10 + [options.child_sigma])
-        centre = torch.cat([torch.zeros_like(problem.start.betas[..., :10]), problem.start.betas[..., 10:]], -1)
-        shape = (pose.betas - centre) / sigma
-        place_sigma = pose.transl.new_tensor(options.transl_sigma)
-        place = (pose.transl - problem.start.transl) / place_sigma
+        start = problem.start
+        usual = torch.cat([torch.zeros_like(start.betas[..., :-1]), start.betas[..., -1:], start.transl], -1)
+        beside = (torch.cat([pose.betas, pose.transl], -1) - usual) / self._rest_sigma
+        shape, place = beside.split((NUM_BETAS, 3), -1)
         values = {
             "initial_pose": initial.value,
             "joint_limits": limits.value,
@@ -266,22 +260,26 @@ class Objective:
         mixture = None
         if self.body.mixture is not None:
             m = self.body.mixture
-            mixture = losses.gaussian_mixture(
-                pose.rotations[..., 1:, :, :], m.means, m.roots, m.penalties, weight=options.gmm_weight
-            )
+            mixture = losses.gaussian_mixture(of_joints, m.means, m.roots, m.penalties, weight=options.gmm_weight)
             values["pose_mixture"] = mixture.value
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            _add_joint_blocks(hessian, gradient, initial, first=0)
-            _add_joint_blocks(hessian, gradient, limits, first=1)
-            for p in range(2):
-                for columns, residual, width in ((BETAS, shape, sigma), (TRANSL, place, place_sigma)):
-                    at = torch.arange(columns.start, columns.stop, device=gradient.device) + p * NUM_PARAMS
-                    if hessian is not None:
-                        hessian[:, at, at] += 1 / width.square()
-                    gradient[:, at] += residual[:, p] / width
+            by_turn = inverse_left_jacobian(rotvec)
+            rows = torch.cat([initial.slope, limits.slope], 2)[..., None] * by_turn
+            pull = (torch.cat([initial.residual, limits.residual], 2)[..., None, :] @ rows)[..., 0, :]
+            people = gradient.unflatten(1, (2, NUM_PARAMS))
+            joints = people[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3))
+            joints += pull[:, :, :NUM_JOINTS]
+            joints[:, :, 1:] += pull[:, :, NUM_JOINTS:]
+            people[..., ROTATIONS.stop :] += beside / self._rest_sigma
+            if hessian is not None:
+                block, joints = rows.transpose(-1, -2) @ rows, _joint_blocks(hessian)
+                joints += block[:, :, :NUM_JOINTS]
+                joints[:, :, 1:] += block[:, :, NUM_JOINTS:]
+                diagonal = hessian.diagonal(dim1=1, dim2=2).unflatten(1, (2, NUM_PARAMS))
+                diagonal[..., ROTATIONS.stop :] += 1 / self._rest_sigma.square()
             if mixture is not None:
-                rows = mixture.slope.flatten(-2)
+                rows = torch.einsum("...djc,...jck->...djk", mixture.slope, by_turn[:, :, NUM_JOINTS:]).flatten(-2)
                 padded = torch.nn.functional.pad(rows, (3, NUM_PARAMS - ROTATIONS.stop))
                 _add_per_person(hessian, gradient, padded, mixture.residual)
 
@@ -312,8 +310,8 @@ class _Marks:
         level = sums.lever.sum(1)[list(SOLES), 1]
         return cls(sums, level - level.min())
 
-    def posed(self, pose: Pose, frames: Frames) -> "_PosedMarks":
-        return _PosedMarks(self.sums, pose, frames, *self.sums.posed(pose, frames))
+    def posed(self, pose: Pose, frames: Frames, *, shape: bool) -> "_PosedMarks":
+        return _PosedMarks(self.sums, frames, shape, *self.sums.posed(pose, frames))
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,14 +319,14 @@ class _PosedMarks:
     """The marks of people in a pose; their Jacobian is made once, by the first term that asks.
 
     Attributes:
-        points: (N, P, 26, 3). lever: as `SkinnedSums.posed` gives it.
+        shape: whether betas are free. points: (N, P, 26, 3). lever: as `SkinnedSums.posed` gives it.
     """
 
     sums: SkinnedSums
-    pose: Pose
     frames: Frames
+    shape: bool
     points: Float[Tensor, "N P 26 3"]
-    lever: Float[Tensor, "N P 26 22 3"]
+    lever: Float[Tensor, "N P 26 22 4"]
 
     @property
     def keypoints(self) -> Float[Tensor, "N P 25 3"]:
@@ -336,7 +334,7 @@ class _PosedMarks:
 
     @cached_property
     def jacobian(self) -> Float[Tensor, "N P 26 3 80"]:
-        return self.sums.jacobian(self.pose, self.frames, self.lever)
+        return self.sums.jacobian(self.frames, self.lever, shape=self.shape)
 
 
 def _outward(x: Tensor, nearest: Tensor, corners: Tensor, depth: Tensor) -> Tensor:
@@ -347,9 +345,15 @@ def _outward(x: Tensor, nearest: Tensor, corners: Tensor, depth: Tensor) -> Tens
     return torch.nn.functional.normalize(direction, dim=-1)
 
 
-def _gather_points(points: Float[Tensor, "N P V 3"], index: Tensor) -> Tensor:
-    flat = index.flatten(2)
-    return points.gather(2, flat[..., None].expand(*flat.shape, 3)).unflatten(2, index.shape[2:])
+def _rows_of(a: Float[Tensor, "bodies rows 3"], index: Int[Tensor, "bodies *some"]) -> Float[Tensor, "bodies *some 3"]:
+    """Of every body the chosen rows."""
+    bodies = torch.arange(len(a), device=a.device)
+    return a[bodies.reshape(-1, *[1] * (index.ndim - 1)), index]
+
+
+def _of_both(jacobian: Float[Tensor, "N P R 80"]) -> Float[Tensor, "N R 160"]:
+    """Rows that rest on points of both people, from the derivative by each person's unknowns."""
+    return jacobian.transpose(1, 2).flatten(2)
 
 
 def _add_rows(
@@ -369,13 +373,8 @@ def _add_per_person(
         _add_rows(block, gradient[:, own], rows[:, p], residual[:, p])
 
 
-def _add_joint_blocks(hessian: Tensor | None, gradient: Tensor, term: losses.Term, *, first: int) -> None:
-    """Rows (N, P, J, 3) with slopes (N, P, J, 3, 3) by the rotation vectors of joints first, first + 1, ..."""
-    pull = (term.residual[..., None, :] @ term.slope)[..., 0, :]
-    joints = torch.arange(pull.shape[2], device=gradient.device) + first
-    for p in range(2):
-        at = p * NUM_PARAMS + 3 * joints[:, None] + torch.arange(3, device=gradient.device)  # (J, 3)
-        gradient[:, at] += pull[:, p]
-        if hessian is not None:
-            block = term.slope[:, p].transpose(-1, -2) @ term.slope[:, p]
-            hessian[:, at[:, :, None], at[:, None, :]] += block
+def _joint_blocks(hessian: Float[Tensor, "N 160 160"]) -> Float[Tensor, "N P 22 3 3"]:
+    """The blocks of every joint's rotation with itself, as a view."""
+    people = hessian.unflatten(1, (2, NUM_PARAMS)).unflatten(-1, (2, NUM_PARAMS)).diagonal(dim1=1, dim2=3)
+    joints = people[:, ROTATIONS, ROTATIONS].unflatten(1, (NUM_JOINTS, 3)).unflatten(3, (NUM_JOINTS, 3))
+    return joints.diagonal(dim1=1, dim2=3).permute(0, 3, 4, 1, 2)

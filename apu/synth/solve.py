@@ -262,7 +262,8 @@ class _Rests:
                 self._lowest.append((person, where))
 
     def __call__(self, pose: Pose, frames: Frames, phase: Phase, pairs: Int[Tensor, "N"]) -> Contribution:
-        points, shaped = self._points.posed(pose, frames)
+        skinned = self._points.posed(pose, frames)
+        points = skinned.points
         below = points[..., 1] - self._floor + self._height  # (N, 2, points)
         resting = self._resting.expand(below.shape).clone()
         every = torch.arange(len(below), device=below.device)
@@ -272,7 +273,7 @@ class _Rests:
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             index = self._index.expand(*points.shape[:2], *self._index.shape)
-            rows = self._points.jacobian(pose, frames, shaped, index, torch.ones_like(index, dtype=points.dtype))
+            rows = self._points.jacobian(frames, skinned, index, torch.ones_like(index, dtype=points.dtype))
             rows = rows[..., 1, :] * ((residual != 0)[..., None] / self._sigma)
             for person in range(2):
                 own = slice(person * NUM_PARAMS, (person + 1) * NUM_PARAMS)
@@ -307,9 +308,8 @@ class _Laid:
 
     def __call__(self, pose: Pose, frames: Frames, phase: Phase, pairs: Int[Tensor, "N"]) -> Contribution:
         samples, (owner, palm, other) = self._touch.points, self._touch.palms
-        points, shaped = samples.posed(pose, frames)
-        turn = (samples.weights @ frames.rotation.flatten(-2)).unflatten(-1, (3, 3))
-        normals = (turn @ self._touch.normals[..., None])[..., 0]
+        skinned = samples.posed(pose, frames)
+        points, normals = skinned.points, (skinned.turn @ self._touch.normals[..., None])[..., 0]
         own, theirs = owner[:, None], 1 - owner[:, None]
         apart = points[:, own, palm][..., None, :] - points[:, theirs, other][..., None, :, :]
         facing = normals[:, own, palm] @ normals[:, theirs, other].transpose(-1, -2)
@@ -321,7 +321,7 @@ class _Laid:
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             index = ids[..., None]
-            rows = samples.jacobian(pose, frames, shaped, index, torch.ones_like(index, dtype=points.dtype))
+            rows = samples.jacobian(frames, skinned, index, torch.ones_like(index, dtype=points.dtype))
             rows = torch.cat([rows[:, 0], -rows[:, 1]], -1).flatten(1, 2) / self._sigma
             add_rows(hessian, gradient, rows, residual)
 

@@ -60,7 +60,7 @@ def test_the_jacobian_is_the_derivative_of_the_points() -> None:
 
     expected = torch.autograd.functional.jacobian(sums, torch.zeros(2, NUM_PARAMS, dtype=torch.float64))
     frames = surface.skeleton.frames(pose)
-    given = surface.jacobian(pose, frames, surface.shaped(pose), index, weight)
+    given = surface.jacobian(frames, surface.posed(pose, frames), index, weight)
     for person in range(2):
         torch.testing.assert_close(given[person], expected[person, :, :, person], atol=1e-9, rtol=0)
 
@@ -77,8 +77,8 @@ def test_sums_collapsed_onto_the_bones_are_those_of_the_points() -> None:
     points = surface.posed(pose, frames).points[:, index]
     torch.testing.assert_close(sums.points, (weight[..., None] * points).sum(-2), atol=1e-9, rtol=0)
     every = (a.expand(2, *a.shape) for a in (index, weight))
-    expected = surface.jacobian(pose, frames, surface.shaped(pose), *every)
-    torch.testing.assert_close(collapsed.jacobian(pose, frames, sums.lever), expected, atol=1e-9, rtol=0)
+    expected = surface.jacobian(frames, surface.posed(pose, frames), *every)
+    torch.testing.assert_close(collapsed.jacobian(frames, sums.lever), expected, atol=1e-9, rtol=0)
 
 
 def test_a_batch_of_pairs_is_posed_like_each_of_them(surface: SkinnedPoints) -> None:
