@@ -176,7 +176,7 @@ class Collider:
         with _torch_stream(self._points):
             if self._mesh is None:
                 points = wp.from_torch(self._points, dtype=wp.vec3)
-                self._mesh = wp.Mesh(points=points, indices=self._indices, bvh_leaf_size=2)
+                self._mesh = wp.Mesh(points=points, indices=self._indices, bvh_leaf_size=4)
             else:
                 self._mesh.refit()
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from apu.body.collide import Collider, other_person
+from apu.body.collide import other_person
 from apu.body.skinning import BETAS, NUM_PARAMS, Pose
 from apu.fit.objective import Objective, System
 from apu.fit.options import FitOptions
@@ -58,9 +58,7 @@ def _depth_by_segments(
 ) -> Float[Tensor, "N segments segments"]:
     """The deepest vertex by pair of segments (of person 0, of person 1), whichever person's vertex is inside."""
     bodies = vertices.flatten(0, 1)
-    collider = Collider(objective.body.skin_faces, bodies.shape[1], len(bodies), bodies.device)
-    collider.update(bodies)
-    inside = collider.query(other_person(bodies), ignored=options.penetration_margin)
+    inside = objective.collider(bodies).query(other_person(bodies), ignored=options.penetration_margin)
     faces = torch.as_tensor(objective.body.skin_faces, device=bodies.device)
     depth = inside.depth.to(bodies.dtype).unflatten(0, (-1, 2))  # of body p: of the other person's vertices
     hit = segment[faces[inside.face, 0]].unflatten(0, (-1, 2))

@@ -28,6 +28,9 @@ _SOLES_PER_FOOT = len(SOLES) // 2
 _MOST_INSIDE = 256
 """Vertices per person whose rows enter the system; the deepest ones, when there are more."""
 
+_MOST_COLLIDERS = 2
+"""Kept of different sizes; of a large batch one takes much memory."""
+
 
 class System(NamedTuple):
     """J^T J and J^T r of a pair's residuals; columns: 80 unknowns of person 0, 80 of person 1."""
@@ -96,12 +99,12 @@ class Objective:
         self._rest_sigma = samples.rest.new_tensor(sigma)
         self._standing = bool((problem.weight[..., ANKLES] > 0).any())
         self._faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
-        self._collider: Collider | None = None
+        self._colliders: dict[int, Collider] = {}
 
     def __getitem__(self, index: Tensor) -> "Objective":
         """The objective of some of the pairs."""
         some = copy(self)
-        some.problem, some._pairs, some._collider = self.problem[index], self._pairs[index], None
+        some.problem, some._pairs = self.problem[index], self._pairs[index]
         return some
 
     def each_without_one(self) -> tuple["Objective", Int[Tensor, "M"]]:
@@ -115,7 +118,6 @@ class Objective:
         """The pairs of this batch and then those of another that was chosen from the same one."""
         both = copy(self)
         both.problem, both._pairs = self.problem.joined(other.problem), torch.cat([self._pairs, other._pairs])
-        both._collider = None
         return both
 
     def evaluate(self, pose: Pose, phase: Phase) -> Evaluation:
@@ -149,6 +151,16 @@ class Objective:
             return System(hessian, slopes)
 
         return Evaluation(terms, total, linearise, gradient)
+
+    def collider(self, bodies: Float[Tensor, "bodies V 3"]) -> Collider:
+        """A collider with these bodies' skins in place: one that was made for as many, since that takes ten steps."""
+        kept = self._colliders  # shared by the objectives of some of the pairs
+        if len(bodies) not in kept:
+            if len(kept) == _MOST_COLLIDERS:
+                del kept[next(iter(kept))]
+            kept[len(bodies)] = Collider(self.body.skin_faces, bodies.shape[1], len(bodies), bodies.device)
+        kept[len(bodies)].update(bodies)
+        return kept[len(bodies)]
 
     def contact_loss(self, pose: Pose) -> Float[Tensor, "N"]:
         """L_C alone, with the sharpest temperature: to compare the two assignments of people."""
@@ -207,12 +219,10 @@ class Objective:
         skin, options, margin = self.body.skin, self.options, self.options.penetration_margin
         skinned = skin.posed(pose, frames)
         bodies = skinned.points.flatten(0, 1)  # (N P, V, 3)
-        if self._collider is None:
-            self._collider = Collider(self.body.skin_faces, bodies.shape[1], len(bodies), bodies.device)
-        self._collider.update(bodies)
+        collider = self.collider(bodies)
         # Row b: the vertices of the other person, asked of body b.
         others = other_person(bodies)
-        inside = self._collider.query(others, ignored=margin)
+        inside = collider.query(others, ignored=margin)
         count = int((inside.depth > -margin).sum(-1).max().clamp(1, _MOST_INSIDE))
         depth, vertex = inside.depth.topk(count)  # (N P, M)
         triangle = self._faces[inside.face.gather(1, vertex).long()]  # (N P, M, 3)

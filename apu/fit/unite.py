@@ -122,6 +122,7 @@ def _one_thread(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@torch.inference_mode()  # a tenth of a step is what autograd notes down
 def _fit_together(
     observations: Sequence[PairObservation],
     contacts: Sequence[Sequence[Contact]],
@@ -374,9 +375,10 @@ def _result(
     contacts = tuple(replace(c, weight=weight) for c, weight in zip(contacts, end.weights, strict=False))
     if not params.finite:
         return FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
-    vertices = body.forward(params).vertices
+    posed = body.forward(params)
+    vertices = posed.vertices
     error_512, error_px = reprojection_error(
-        body.keypoints(params), observation, min_confidence=options.min_confidence, border=options.border
+        body.keypoints_of(posed), observation, min_confidence=options.min_confidence, border=options.border
     )
     deepest, mean = penetration_depth(vertices, body.skin_faces)
     terms = watch.history(end.row)
