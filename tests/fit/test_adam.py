@@ -104,14 +104,14 @@ def test_neither_finds_much_below_the_others_end(begun: tuple[Objective, Pose], 
 def test_a_whole_adam_fit_ends_where_the_engine_does(
     scene, touch: Contacts, body: BodyModel, begun: tuple[Objective, Pose], minimum: tuple[Pose, float]
 ) -> None:
-    """With a quarter of the steps, from the same noisy start.
+    """With half of the steps (a quarter end up to a tenth apart when the start moves by a micrometre).
 
     The choice of skin that touches has several minima of nearly the same depth, and either method may find a slightly
     lower one; `apu bench speed` compares them over many pairs.
     """
-    fit = fit_adam(scene.observation, touch, body, adam=replace(ADAM, steps=250))
+    fit = fit_adam(scene.observation, touch, body, adam=replace(ADAM, steps=500))
     assert minimum[1] == pytest.approx(fit.value, rel=0.05)
-    assert all(0 < steps <= 250 for steps in fit.steps)
+    assert all(0 < steps <= 500 for steps in fit.steps)
     assert (reprojection_error(body.keypoints(fit.params), scene.observation)[0] < 15).all()
     polished = float(minimise(begun[0], fit.pose, LAST).value)
     assert 0.95 * minimum[1] < polished <= fit.value, "the engine's solver finds nothing much lower from there"
