@@ -17,13 +17,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import roma
 import torch
 from jaxtyping import Float, Int
 from smplx.lbs import lbs
 from torch import Tensor
 
 from apu.body.model import BodyModel
-from apu.body.rotation import cross_matrix, exponential, logarithm
+from apu.body.rotation import cross_matrix
 from apu.types import NUM_BETAS, BodyParams
 
 NUM_JOINTS = 22
@@ -52,11 +53,11 @@ class Pose:
             np.concatenate([params.global_orient[:, None], params.body_pose], axis=1), dtype=dtype, device=device
         )
         betas, transl = (torch.as_tensor(a, dtype=dtype, device=device) for a in (params.betas, params.transl))
-        return cls(exponential(rotvec), betas, transl)
+        return cls(roma.rotvec_to_rotmat(rotvec), betas, transl)
 
     def params(self) -> BodyParams:
         """As axis-angle parameters, float32; the batch must be people only."""
-        rotvec = logarithm(self.rotations).float().cpu().numpy()
+        rotvec = roma.rotmat_to_rotvec(self.rotations).float().cpu().numpy()
         return BodyParams(
             global_orient=rotvec[:, 0],
             body_pose=rotvec[:, 1:],
@@ -66,7 +67,7 @@ class Pose:
 
     def step(self, delta: Float[Tensor, "*batch 80"]) -> "Pose":
         """The pose after a step in the tangent space: R <- exp([w]x) R; betas and translation are added to."""
-        turn = exponential(delta[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)))
+        turn = roma.rotvec_to_rotmat(delta[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)))
         return replace(
             self,
             rotations=turn @ self.rotations,

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
-from apu.body.rotation import inverse_left_jacobian, logarithm
+from apu.body.rotation import inverse_left_jacobian
 from apu.body.skinning import BETAS, NUM_JOINTS, NUM_PARAMS, ROTATIONS, Frames, Pose, SkinnedPoints, SkinnedSums
 from apu.fit import losses
 from apu.fit.ground import ANKLES, SOLES, ground, joint_masses
@@ -252,7 +253,7 @@ class Objective:
     def _prior(self, pose: Pose, phase: Phase) -> Contribution:
         problem, options = self.problem, self.options
         to_target = pose.rotations @ problem.target.transpose(-1, -2)
-        rotvec = logarithm(torch.cat([to_target, pose.rotations[..., 1:, :, :]], -3))
+        rotvec = roma.rotmat_to_rotvec(torch.cat([to_target, pose.rotations[..., 1:, :, :]], -3))
         from_target, of_joints = rotvec.split((NUM_JOINTS, NUM_JOINTS - 1), -2)
         initial = losses.pose_prior(from_target, problem.pose_sigma)
         limits = losses.joint_limits(of_joints, *self._ranges, sigma=options.limit_sigma)
