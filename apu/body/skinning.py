@@ -243,6 +243,10 @@ class SkinnedPoints:
             self, **{name: combine(getattr(self, name)) for name in ("rest", "dirs", "weights", "correctives")}
         )
 
+    def prepare(self) -> None:
+        """Make now what is made once: tensors first made in inference mode can have no part in autograd."""
+        _ = self._moved, self.skeleton.ancestors, self.skeleton.subtree
+
     def shaped(self, pose: Pose) -> Float[Tensor, "*batch points 3"]:
         """Unposed places under the betas and the pose correctives."""
         moved, correctives = self._moved

@@ -28,16 +28,20 @@ _LED = 40
 """Points that lead a segment."""
 
 
+def locked_pairs(objective: Objective, pose: Pose, options: FitOptions) -> Int[Tensor, "locked"]:
+    """Which of the N pairs are deeper in each other than `kick_depth`."""
+    depth, _ = _deepest(objective, _vertices(objective, pose), options)
+    return (depth >= options.kick_depth).nonzero()[:, 0]
+
+
 def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> tuple[Int[Tensor, "M"], Pose]:
-    """New starts for the pairs whose limbs are locked: their deepest pair of segments apart, both ways.
+    """New starts for the pairs that are locked in `pose`: their deepest pair of segments apart, both ways.
 
     Returns:
         Which of the N pairs each of the M starts is for, two in a row, and the starts; M = 0 where nothing is locked.
     """
-    skin = objective.body.skin
-    vertices = skin.posed(pose, skin.skeleton.frames(pose)).points
-    segment = torch.tensor(_SEGMENT_OF_JOINT, device=vertices.device)[skin.weights.argmax(1)]
-    deepest, locked = _depth_by_segments(objective, vertices, segment, options).flatten(1).max(1)
+    vertices, segment = _vertices(objective, pose), _segments(objective)
+    deepest, locked = _deepest(objective, vertices, options)
     pairs = (deepest >= options.kick_depth).nonzero()[:, 0]
     if not len(pairs):
         return pairs, pose[pairs]
@@ -53,19 +57,28 @@ def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> tupl
     return pairs, _led(objective[pairs], pose[pairs], led, both)
 
 
-def _depth_by_segments(
-    objective: Objective, vertices: Float[Tensor, "N 2 V 3"], segment: Int[Tensor, "V"], options: FitOptions
-) -> Float[Tensor, "N segments segments"]:
-    """The deepest vertex by pair of segments (of person 0, of person 1), whichever person's vertex is inside."""
-    bodies = vertices.flatten(0, 1)
-    inside = objective.collider(bodies).query(other_person(bodies), ignored=options.penetration_margin)
+def _vertices(objective: Objective, pose: Pose) -> Float[Tensor, "N 2 V 3"]:
+    skin = objective.body.skin
+    return skin.posed(pose, skin.skeleton.frames(pose)).points
+
+
+def _segments(objective: Objective) -> Int[Tensor, "V"]:
+    weights = objective.body.skin.weights
+    return torch.tensor(_SEGMENT_OF_JOINT, device=weights.device)[weights.argmax(1)]
+
+
+def _deepest(
+    objective: Objective, vertices: Float[Tensor, "N 2 V 3"], options: FitOptions
+) -> tuple[Float[Tensor, "N"], Int[Tensor, "N"]]:
+    """How deep the deepest probe is, and the segments (of person 0, times their number, and of person 1) it is of."""
+    bodies, probes, segment = vertices.flatten(0, 1), objective.body.probes, _segments(objective)
+    inside = objective.collider(bodies).query(other_person(bodies[:, probes]), ignored=options.penetration_margin)
     faces = torch.as_tensor(objective.body.skin_faces, device=bodies.device)
-    depth = inside.depth.to(bodies.dtype).unflatten(0, (-1, 2))  # of body p: of the other person's vertices
-    hit = segment[faces[inside.face, 0]].unflatten(0, (-1, 2))
-    deepest = bodies.new_zeros(len(vertices), _SEGMENTS * _SEGMENTS)
-    deepest.scatter_reduce_(1, hit[:, 0] * _SEGMENTS + segment, depth[:, 0], "amax")
-    deepest.scatter_reduce_(1, segment * _SEGMENTS + hit[:, 1], depth[:, 1], "amax")
-    return deepest.unflatten(1, (_SEGMENTS, _SEGMENTS))
+    depth = inside.depth.to(bodies.dtype).unflatten(0, (-1, 2))  # of body p: of the other person's probes
+    hit, asked = segment[faces[inside.face, 0]].unflatten(0, (-1, 2)), segment[probes]
+    both = torch.stack([hit[:, 0] * _SEGMENTS + asked, asked * _SEGMENTS + hit[:, 1]], 1)
+    deepest, probe = depth.flatten(1).max(1)
+    return deepest, both.flatten(1).gather(1, probe[:, None])[:, 0]
 
 
 def _spread(segment: Int[Tensor, "V"], which: int) -> Int[Tensor, "led"]:

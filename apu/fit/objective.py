@@ -99,6 +99,7 @@ class Objective:
         sigma = [options.beta_sigma] * (NUM_BETAS - 1) + [options.child_sigma, *options.transl_sigma]
         self._rest_sigma = samples.rest.new_tensor(sigma)
         self._standing = bool((problem.weight[..., ANKLES] > 0).any())
+        self._skin_vertices = int(body.skin_faces.max()) + 1
         self._faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
         self._colliders: dict[int, Collider] = {}
 
@@ -154,7 +155,12 @@ class Objective:
         return Evaluation(terms, total, linearise, gradient)
 
     def collider(self, bodies: Float[Tensor, "bodies V 3"]) -> Collider:
-        """A collider with these bodies' skins in place: one that was made for as many, since that takes ten steps."""
+        """A collider with these bodies' skins in place: one that was made for as many, since that takes ten steps.
+
+        Args:
+            bodies: the points of `FitBody.skin`.
+        """
+        bodies = bodies[:, : self._skin_vertices]
         kept = self._colliders  # shared by the objectives of some of the pairs
         if len(bodies) not in kept:
             if len(kept) == _MOST_COLLIDERS:
@@ -221,20 +227,20 @@ class Objective:
         skinned = skin.posed(pose, frames)
         bodies = skinned.points.flatten(0, 1)  # (N P, V, 3)
         collider = self.collider(bodies)
-        # Row b: the vertices of the other person, asked of body b.
-        others = other_person(bodies)
+        # Row b: the probes of the other person, asked of body b.
+        others = other_person(bodies[:, self.body.probes])
         inside = collider.query(others, ignored=margin)
         count = int((inside.depth > -margin).sum(-1).max().clamp(1, _MOST_INSIDE))
-        depth, vertex = inside.depth.topk(count)  # (N P, M)
-        triangle = self._faces[inside.face.gather(1, vertex).long()]  # (N P, M, 3)
-        depth, bary = depth.to(bodies.dtype), _rows_of(inside.bary, vertex).to(bodies.dtype)
+        depth, probe = inside.depth.topk(count)  # (N P, M)
+        triangle = self._faces[inside.face.gather(1, probe).long()]  # (N P, M, 3)
+        depth, bary = depth.to(bodies.dtype), _rows_of(inside.bary, probe).to(bodies.dtype)
         corners = _rows_of(bodies, triangle)
-        outward = _outward(_rows_of(others, vertex), (bary[..., None, :] @ corners)[..., 0, :], corners, depth)
-        depth, vertex, triangle, bary, outward = (
-            a.unflatten(0, (-1, 2)) for a in (depth, vertex, triangle, bary, outward)
+        outward = _outward(_rows_of(others, probe), (bary[..., None, :] @ corners)[..., 0, :], corners, depth)
+        depth, probe, triangle, bary, outward = (
+            a.unflatten(0, (-1, 2)) for a in (depth, probe, triangle, bary, outward)
         )
         term = losses.penetration(
-            depth.flatten(1), outward.flatten(1, 2), self.body.skin_area[vertex].flatten(1),
+            depth.flatten(1), outward.flatten(1, 2), self.body.probe_area[probe].flatten(1),
             sigma=options.penetration_sigma, margin=margin, weight=phase.penetration,
         )  # fmt: skip
 
@@ -242,6 +248,7 @@ class Objective:
             # A row rests on a vertex of one person and, negated, on a triangle of the other, who was asked.
             asked = torch.eye(2, dtype=torch.bool, device=bodies.device)[..., None, None]
             one = torch.eye(1, 3, dtype=bodies.dtype, device=bodies.device)
+            vertex = self.body.probes[probe]
             index = torch.where(asked, triangle[:, None], vertex[:, None, ..., None]).flatten(2, 3)
             weight = torch.where(asked, -bary[:, None], one).flatten(2, 3)
             jacobian = skin.jacobian(frames, skinned, index, weight, shape=phase.shape)

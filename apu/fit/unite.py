@@ -18,7 +18,7 @@ from torch import Tensor
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, Skeleton, joined, stack
 from apu.errors import FitError
-from apu.fit.kicks import kicked_starts
+from apu.fit.kicks import kicked_starts, locked_pairs
 from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_keypoints
@@ -164,8 +164,8 @@ def _fit_together(
         )
         watch = Watch([first + i for i in pairs], progress, cancelled, deadline=deadline)
         begin = stack(list(poses) if starts is None else [_pose(starts[i], body) for i in pairs])
-        phases = options.schedule if starts is None else options.refit
-        ends = _solve(Objective(*problem, prepared, options), begin, phases, watch)
+        phases, again = (options.schedule, options.refit) if starts is None else (options.refit, ())
+        ends = _solve(Objective(*problem, prepared, options), begin, phases, again, watch)
         seconds = (time.monotonic() - began) / len(observations)
         for end in ends:
             pair = pairs[end.row]
@@ -202,8 +202,10 @@ def lies_closer_exchanged(
     return bool(loss[1] < loss[0])
 
 
-def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: Watch) -> "list[_End]":
-    """Anneal every start, the leading ones of each pair to the end, and the lowest once more where limbs have locked.
+def _solve(
+    objective: Objective, begin: Pose, phases: Sequence[Phase], again: Sequence[Phase], watch: Watch
+) -> "list[_End]":
+    """Anneal every start, the leading ones of each pair to the end, and the lowest of each `again` from where it ended.
 
     The leading ones compete with fits without one of the contacts that a program stated: a contact that is not there
     costs the other terms more than giving it up does. Results are in the order of the pairs.
@@ -219,24 +221,39 @@ def _solve(objective: Objective, begin: Pose, phases: Sequence[Phase], watch: Wa
         pose, value = joined(pose, other), torch.cat([value, other_value])
         lead = _leading(value, owner[rows], options.leading)
         objective, rows, pose, value = objective[lead], rows[lead], pose[lead], value[lead]
+    relaxed = pose
     if rest:
         lowest, pose, value = _race(objective, pose, rest, watch, rows, owner[rows], done=1 / len(phases))
     else:
         lowest = _leading(value, owner[rows], 1)
         pose, value = pose[lowest], value[lowest]
     objective, rows = objective[lowest], rows[lowest]
-    best, again = _Best(objective, rows, pose, value), phases[-2:]
-    waiting = torch.arange(len(rows), device=rows.device)
-    for _ in range(options.kicks):
-        locked, starts = kicked_starts(objective[waiting], best.pose[waiting], options)
-        waiting = best.challenge(waiting[locked], starts, again, watch)
-        if not len(waiting):
-            break
+    best = _Best(objective, rows, pose, value)
+    _unlock(best, relaxed[lowest], rest or phases, phases[-2:], watch)
+    if again:
+        best.challenge(torch.arange(len(rows), device=rows.device), best.pose, again, watch)
     watch.conclude(objective.evaluate(best.pose, phases[-1]), rows)
     return [
         _End(row=row, pose=best.pose[i], weights=objective.problem.contact_weight[i].tolist())
         for i, row in enumerate(rows.tolist())
     ]
+
+
+def _unlock(best: "_Best", relaxed: Pose, rest: Sequence[Phase], last: Sequence[Phase], watch: Watch) -> None:
+    """Start again where limbs have locked: pushed apart first as they were before they met, then as they lie.
+
+    Args:
+        relaxed: every pair before `rest`, the phases that count interpenetration; `last` are the last of them.
+    """
+    options = best.objective.options
+    locked = locked_pairs(best.objective, best.pose, options)
+    for attempt in range(options.kicks):
+        if not len(locked):
+            return
+        begin, phases = (best.pose, last) if attempt else (relaxed, rest)
+        which, starts = kicked_starts(best.objective[locked], begin[locked], options)
+        gained = best.challenge(locked[which], starts, phases, watch)
+        locked = gained if attempt else locked
 
 
 def _leading(value: Float[Tensor, "N"], owner: Int[Tensor, "N"], most: int) -> Int[Tensor, "leading"]:
@@ -299,11 +316,11 @@ class _Best:
     """The lowest state of every pair so far.
 
     Attributes:
-        pose, value: of the N pairs, and their final objectives.
+        objective: of the N pairs. pose, value: theirs, and their final objectives.
     """
 
     def __init__(self, objective: Objective, rows: Int[Tensor, "N"], pose: Pose, value: Float[Tensor, "N"]):
-        self._objective, self._rows, self.pose, self.value = objective, rows, pose, value
+        self.objective, self._rows, self.pose, self.value = objective, rows, pose, value
 
     def challenge(
         self, pairs: Int[Tensor, "M"], starts: Pose, phases: Sequence[Phase], watch: Watch
@@ -311,7 +328,7 @@ class _Best:
         """Fit other starts of some pairs and keep what is lower; returns the pairs that gained."""
         if not len(pairs) or watch.late:
             return pairs[:0]
-        kept, poses, values = _race(self._objective[pairs], starts, phases, watch, self._rows[pairs], pairs)
+        kept, poses, values = _race(self.objective[pairs], starts, phases, watch, self._rows[pairs], pairs)
         lower = values < self.value[pairs[kept]] * (1 - _BETTER)
         gained = pairs[kept][lower]
         self.pose = self.pose.put(gained, poses[lower])

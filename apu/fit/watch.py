@@ -26,7 +26,8 @@ class FitProgress:
     """A fit on its way.
 
     Attributes:
-        pair: which of the batch. stage: 1 (shape free) or 2 (shape held, interpenetration in full).
+        pair: which of the batch. stage: 1 (shape free), then 2 (shape held, interpenetration in full; in restarts the
+            shape is free once more).
         step: steps taken so far. fraction: of the work, 0 to 1; an estimate that never goes back.
         pose: the state now, as the fit has it. terms: the objective.
     """
@@ -64,7 +65,7 @@ class Watch:
         self._progress, self._cancelled = progress, cancelled
         self._phase: Phase
         self._rows = torch.zeros(0, dtype=torch.long)
-        self._done, self._fraction = 0.0, dict.fromkeys(pairs, 0.0)
+        self._done, self._fraction, self._stage = 0.0, dict.fromkeys(pairs, 0.0), dict.fromkeys(pairs, 1)
         self._steps: list[tuple[Tensor, Tensor, dict[str, Tensor]]] = []
         self._kicks, self._converged = [0] * len(pairs), [False] * len(pairs)
 
@@ -96,9 +97,10 @@ class Watch:
     def _tell(self, pair: int, best: Tensor, step: Step, progress: Callable[[FitProgress], None]) -> None:
         done = 0.9 * (self._done + (1 - self._done) * 0.5 * (step.index + 1) / self._phase.steps)
         self._fraction[pair] = max(self._fraction[pair], done)
+        self._stage[pair] = max(self._stage[pair], 1 if self._phase.shape else 2)
         progress(
             FitProgress(
-                pair=pair, stage=1 if self._phase.shape else 2, step=len(self._steps),
+                pair=pair, stage=self._stage[pair], step=len(self._steps),
                 fraction=self._fraction[pair], pose=step.pose[best],
                 terms={name: float(value[best]) for name, value in step.terms.items()},
             )

@@ -154,7 +154,8 @@ def _fine(body: FitBody) -> FitBody:
     mesh = trimesh.Trimesh(skin.rest.cpu().numpy(), faces := faces.reshape(-1, 3), process=False)
     area = np.bincount(faces.ravel(), np.repeat(mesh.area_faces / 3, 3))
     area = torch.as_tensor(area / area.mean(), dtype=skin.rest.dtype, device=skin.rest.device)
-    return replace(_blind(body), skin=skin, skin_faces=faces, skin_area=area)
+    every = torch.arange(len(used), device=area.device)
+    return replace(_blind(body), skin=skin, skin_faces=faces, probes=every, probe_area=area)
 
 
 class _Palms(NamedTuple):

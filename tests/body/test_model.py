@@ -58,7 +58,8 @@ def test_the_fit_sees_a_licensed_body_through_the_same_eyes(folder: Path) -> Non
     prepared = fit_body(load_body(folder / "SMPLX_NEUTRAL.npz"))
     assert len(prepared.regions.names) == 75
     assert prepared.mixture is None
-    assert 2000 < len(prepared.skin.rest) < 3000
+    assert 2000 < prepared.skin_faces.max() < 3000
+    assert len(prepared.probes) == 2500 == len(prepared.skin.rest) - 1 - prepared.skin_faces.max()
 
 
 def test_regions_and_a_pose_prior_beside_the_body_are_used(folder: Path, body: BodyModel) -> None:
