@@ -99,7 +99,9 @@ def _all_over(
     outer: trimesh.Trimesh, weights: Float[Tensor, "points 22"]
 ) -> tuple[Float[np.ndarray, "probes 3"], Float[np.ndarray, "probes"]]:
     """Points all over the skin, and the area that each stands for, in units of the largest."""
-    dense, face = trimesh.sample.sample_surface(outer, _DENSE * PROBES, seed=0)
+    dense, face = trimesh.sample.sample_surface(  # pyright: ignore[reportAssignmentType] - two without colours
+        outer, _DENSE * PROBES, seed=0
+    )
     bone = weights.argmax(1).cpu().numpy()[outer.faces[face, 0]]
     finer = np.array([_FINER.get(name.rpartition("_")[2], 1.0) for name in SMPL_JOINTS[: weights.shape[1]]])[bone]
     chosen = farthest_points(finer[:, None] * dense, PROBES)
