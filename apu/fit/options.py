@@ -104,6 +104,7 @@ class FitOptions:
             stay.
         contenders: of a pair's starts (facings, readings of limbs in depth), so many go on after the first few steps.
         leading: so many of those go on after the first phase.
+        strain: a first fit whose contact and interpenetration cost the objective more than this is annealed once more.
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
         max_seconds: of the fit's own thread, per pair; the best state stands after this time.
         reprojection_limit: the automatic filter keeps a pair below it, 512-units (APU, section 3.3).
@@ -135,6 +136,7 @@ class FitOptions:
     doubt: float = 12.0
     contenders: int = 6
     leading: int = 2
+    strain: float = 3.0
     kick_depth: float = 0.005
     kicks: int = 4
     max_seconds: float = 6.0

@@ -205,7 +205,9 @@ def lies_closer_exchanged(
 def _solve(
     objective: Objective, begin: Pose, phases: Sequence[Phase], again: Sequence[Phase], watch: Watch
 ) -> "list[_End]":
-    """Anneal every start, the leading ones of each pair to the end, and the lowest of each `again` from where it ended.
+    """Anneal every start, the leading ones of each pair to the end, and the lowest of each `again` from its end.
+
+    `again` is for what is strained there: contacts that pull, or people inside each other.
 
     The leading ones compete with fits without one of the contacts that a program stated: a contact that is not there
     costs the other terms more than giving it up does. Results are in the order of the pairs.
@@ -230,9 +232,15 @@ def _solve(
     objective, rows = objective[lowest], rows[lowest]
     best = _Best(objective, rows, pose, value)
     _unlock(best, relaxed[lowest], rest or phases, phases[-2:], watch)
-    if again:
-        best.challenge(torch.arange(len(rows), device=rows.device), best.pose, again, watch)
-    watch.conclude(objective.evaluate(best.pose, phases[-1]), rows)
+    end = objective.evaluate(best.pose, phases[-1])
+    pull = sum(
+        (end.terms[name] for name in ("contact", "penetration") if name in end.terms), torch.zeros_like(best.value)
+    )
+    strained = (pull > options.strain).nonzero()[:, 0]
+    if again and len(strained):
+        best.challenge(strained, best.pose[strained], again, watch)
+        end = objective.evaluate(best.pose, phases[-1])
+    watch.conclude(end, rows)
     return [
         _End(row=row, pose=best.pose[i], weights=objective.problem.contact_weight[i].tolist())
         for i, row in enumerate(rows.tolist())
