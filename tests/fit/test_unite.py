@@ -133,7 +133,12 @@ def test_pairs_fitted_together_are_fitted_as_alone(
     for alone, together in ((fit_pair(other, (), body), results[0]), (fitted, results[2])):
         assert isinstance(together, FitResult)
         joints = [body.forward(result.params).joints[:, :22] for result in (alone, together)]
-        assert np.linalg.norm(joints[0] - joints[1], axis=-1).max() < 0.01
+        # Rounding differs with a batch's size and steps are not convex: a single elbow may end 2 cm apart, as low.
+        distance = np.linalg.norm(joints[0] - joints[1], axis=-1)
+        assert distance.mean() < 0.005
+        assert distance.max() < 0.03
+        ends = [sum(values[-1] for values in result.terms.values()) for result in (alone, together)]
+        assert ends[1] == pytest.approx(ends[0], rel=0.02)
         np.testing.assert_allclose(together.reprojection_512, alone.reprojection_512, atol=0.3)
     assert fit_pairs([], [], body) == []
 
