@@ -114,7 +114,7 @@ def _closest(
         if reach == 0.0:
             return
     hit = wp.mesh_query_point_no_sign(mesh, q, reach)
-    if not hit.result:
+    if not hit.result or hit.face // faces_per_body != body:  # only a giant reaches into its neighbour's cell
         return
     closest = wp.mesh_eval_position(mesh, hit.face, hit.u, hit.v)
     if known == 0.0 and not inside and wp.dot(closest - q, wp.mesh_eval_face_normal(mesh, hit.face)) > 0.0:

@@ -2,9 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from math import inf
 from typing import Any
 
 from apu.metrics import BORDER, MIN_CONFIDENCE
+
+
+def _check_positive(options: object, names: Sequence[str], *, zero: bool = False) -> None:
+    for name in names:
+        values = getattr(options, name)
+        for value in values if isinstance(values, tuple) else (values,):
+            if not (0 < value < inf or (zero and value == 0)):
+                raise ValueError(f"{name} must be {'zero or ' * zero}positive and finite, got {values}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +38,10 @@ class Phase:
     contact: float = 1.0
     enough: float = 1e-3
 
+    def __post_init__(self) -> None:
+        _check_positive(self, ["keypoint_scale", "contact_temperature", "steps", "enough"])
+        _check_positive(self, ["penetration", "contact"], zero=True)
+
 
 _ROUGHLY = 1e-2
 """On the way to the last phase there is no need to arrive."""
@@ -44,13 +57,6 @@ SCHEDULE = (
 
 REFIT = (replace(SCHEDULE[1], shape=True), *SCHEDULE[3:])
 """From an earlier fit on: shape free once more, then straight to the interpenetration that was there before."""
-
-
-def _check_positive(options: object, names: Sequence[str]) -> None:
-    for name in names:
-        values = getattr(options, name)
-        if not all(value > 0 for value in (values if isinstance(values, tuple) else (values,))):
-            raise ValueError(f"{name} must be positive, got {values}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +153,8 @@ class FitOptions:
             raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
         _check_positive(self, [*sigmas, "max_seconds", "contact_pairs", "contenders", "leading", "reprojection_limit"])
+        zero = ("min_confidence", "border", "normal_bonus", "penetration_margin", "gmm_weight", "doubt", "strain")
+        _check_positive(self, [*zero, "kick_depth", "kicks"], zero=True)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the record kept with a fit."""

@@ -18,6 +18,8 @@ from apu.types import BODY_25, SMPL_JOINTS, Contact, PairObservation
 
 _MOST_TILT = 0.6
 """Radians of lean along the viewing direction that may be a mistake; more is a person who bends or lies."""
+_MOST_DOUBTED = 8
+"""Contacts of a pair, the least sure ones, that a fit may go without: each is another start."""
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINTS)}
 _POINT = {name: i for i, name in enumerate(BODY_25)}
 
@@ -117,7 +119,12 @@ def build_problem(
         start=start,
         target=target,
         pose_sigma=tensor(sigma),
-        observed=tensor(np.nan_to_num([o.keypoints[:, : len(BODY_25), :2] for o in observations])),
+        observed=tensor(
+            [
+                np.where(c[..., None] > 0, o.keypoints[:, : len(BODY_25), :2], 0)
+                for o, c in zip(observations, confidence, strict=True)
+            ]
+        ),
         weight=tensor(confidence),
         unit=tensor(units),
         focal=tensor([[c.K[0, 0], c.K[1, 1]] for c in cameras]),
@@ -159,6 +166,7 @@ def _contact_samples(
             weight[n, c] = contact.weight
             if contact.source != "curator":
                 give_up[n, c] = options.doubt * contact.weight
+    np.put_along_axis(give_up, np.argsort(give_up, axis=1)[:, _MOST_DOUBTED:], np.inf, axis=1)
     return index, weight, give_up
 
 

@@ -210,14 +210,14 @@ def _solve(
     `again` is for what is strained there: contacts that pull, or people inside each other.
 
     The leading ones compete with fits without one of the contacts that a program stated: a contact that is not there
-    costs the other terms more than giving it up does. Results are in the order of the pairs.
+    costs the other terms more than giving it up does.
     """
     options, owner = objective.options, watch.owner.to(begin.transl.device)
     first, *rest = phases
     rows, pose, value = _eliminate(objective, begin, first, watch, torch.arange(len(owner), device=owner.device), owner)
     objective = objective[rows]
     without, of = objective.each_without_one()
-    if len(of):
+    if len(of) and not watch.late:
         kept, other, other_value = _eliminate(without, begin[rows[of]], first, watch, rows[of], owner[rows[of]])
         objective, rows = objective.joined(without[kept]), torch.cat([rows, rows[of][kept]])
         pose, value = joined(pose, other), torch.cat([value, other_value])
@@ -237,12 +237,14 @@ def _solve(
         (end.terms[name] for name in ("contact", "penetration") if name in end.terms), torch.zeros_like(best.value)
     )
     strained = (pull > options.strain).nonzero()[:, 0]
-    if again and len(strained):
+    if len(strained) and again and again[-1] == phases[-1]:
         best.challenge(strained, best.pose[strained], again, watch)
         end = objective.evaluate(best.pose, phases[-1])
     watch.conclude(end, rows)
     return [
-        _End(row=row, pose=best.pose[i], weights=objective.problem.contact_weight[i].tolist())
+        _End(
+            row=row, pose=best.pose[i], value=float(end.total[i]), weights=objective.problem.contact_weight[i].tolist()
+        )
         for i, row in enumerate(rows.tolist())
     ]
 
@@ -313,10 +315,11 @@ def _eliminate(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _End:
-    """Where a pair ended: the row that became its result, and what its contacts weighed there."""
+    """Where a pair ended: the row that became its result, its objective, and what its contacts weighed there."""
 
     row: int
     pose: Pose
+    value: float
     weights: list[float]
 
 
@@ -398,7 +401,7 @@ def _result(
 ) -> FitResult | FitError:  # fmt: skip
     params = end.pose.params()
     contacts = tuple(replace(c, weight=weight) for c, weight in zip(contacts, end.weights, strict=False))
-    if not params.finite:
+    if not (params.finite and np.isfinite(end.value)):
         return FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
     posed = body.forward(params)
     vertices = posed.vertices

@@ -51,12 +51,10 @@ def reprojection_error(
         NaN for a person without a used keypoint; infinity where a point lies behind the camera.
     """
     confidence = used_confidence(observation, min_confidence=min_confidence, border=border)
-    distance = np.linalg.norm(
-        project(keypoints[:, : len(BODY_25)], observation.camera) - observation.keypoints[:, : len(BODY_25), :2],
-        axis=-1,
-    )
-    distance = np.where(np.isnan(distance), np.inf, distance)
     used = confidence > 0
+    detected = np.where(used[..., None], observation.keypoints[:, : len(BODY_25), :2], 0)
+    distance = np.linalg.norm(project(keypoints[:, : len(BODY_25)], observation.camera) - detected, axis=-1)
+    distance = np.where(np.isnan(distance), np.inf, distance)
     counted = used.sum(1)
     pixels = np.where(used, distance, 0.0).sum(1) / np.where(counted, counted, np.nan)
     return pixels * units_512(observation, confidence), pixels

@@ -90,3 +90,13 @@ def _turns(points: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
     volume = (a * torch.linalg.cross(b, c)).sum(-1)
     spread = x * y * z + (a * b).sum(-1) * z + (b * c).sum(-1) * x + (c * a).sum(-1) * y
     return torch.atan2(volume, spread).sum(-1) / (2 * torch.pi)
+
+
+def test_a_giant_that_reaches_its_neighbour_is_not_answered_with_its_faces(ball: trimesh.Trimesh) -> None:
+    bodies = torch.as_tensor(np.stack([ball.vertices, ball.vertices * 40]), dtype=torch.float32)
+    collider = Collider(np.asarray(ball.faces), len(ball.vertices), 2)
+    collider.update(bodies)
+    grid = torch.linspace(-20, 20, 400)
+    points = torch.stack([grid, torch.zeros(400), torch.zeros(400)], -1).repeat(2, 1, 1)
+    inside = collider.query(points, ignored=1.0)
+    assert 0 <= int(inside.face.min()) <= int(inside.face.max()) < len(ball.faces)

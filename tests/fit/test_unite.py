@@ -250,3 +250,24 @@ def test_a_push_apart_keeps_the_shapes(scene, body: BodyModel) -> None:
     for pushed in (starts[0], starts[1]):
         torch.testing.assert_close(pushed.betas, start.betas)
         assert (pushed.transl - start.transl).norm(dim=-1).max() > 0.02
+
+
+def test_the_place_of_a_keypoint_that_is_not_used_does_not_matter(
+    scene, touch: Contacts, fitted: FitResult, body: BodyModel
+) -> None:
+    keypoints = scene.observation.keypoints.copy()
+    keypoints[0, 4] = (0, 0, 0)
+    plain = fit_pair(replace(scene.observation, keypoints=keypoints), touch, body)
+    keypoints[0, 4] = (np.inf, 1e22, 0)
+    wild = fit_pair(replace(scene.observation, keypoints=keypoints), touch, body)
+    np.testing.assert_array_equal(wild.params.body_pose, plain.params.body_pose)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kicks": -1}, {"doubt": -5.0}, {"penetration_margin": float("nan")}, {"contact_sigma": float("inf")}]
+)
+def test_an_option_that_means_nothing_is_refused_by_name(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        FitOptions(**wrong)
+    with pytest.raises(ValueError, match="steps"):
+        replace(FitOptions().schedule[0], steps=0)
