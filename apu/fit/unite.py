@@ -242,9 +242,7 @@ def _solve(
         end = objective.evaluate(best.pose, phases[-1])
     watch.conclude(end, rows)
     return [
-        _End(
-            row=row, pose=best.pose[i], value=float(end.total[i]), weights=objective.problem.contact_weight[i].tolist()
-        )
+        _End(row=row, pose=best.pose[i], weights=objective.problem.contact_weight[i].tolist())
         for i, row in enumerate(rows.tolist())
     ]
 
@@ -315,11 +313,10 @@ def _eliminate(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _End:
-    """Where a pair ended: the row that became its result, its objective, and what its contacts weighed there."""
+    """Where a pair ended: the row that became its result, and what its contacts weighed there."""
 
     row: int
     pose: Pose
-    value: float
     weights: list[float]
 
 
@@ -401,7 +398,7 @@ def _result(
 ) -> FitResult | FitError:  # fmt: skip
     params = end.pose.params()
     contacts = tuple(replace(c, weight=weight) for c, weight in zip(contacts, end.weights, strict=False))
-    if not (params.finite and np.isfinite(end.value)):
+    if not params.finite:
         return FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
     posed = body.forward(params)
     vertices = posed.vertices
