@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import other_person
-from apu.body.skinning import BETAS, NUM_PARAMS, Pose
-from apu.fit.objective import Objective, System
+from apu.body.skinning import NUM_PARAMS, Pose
+from apu.fit.objective import Objective, System, add_per_person
 from apu.fit.options import FitOptions
 from apu.fit.solver import damped_step
 
@@ -30,7 +30,7 @@ _LED = 40
 
 def locked_pairs(objective: Objective, pose: Pose, options: FitOptions) -> Int[Tensor, "locked"]:
     """Which of the N pairs are deeper in each other than `kick_depth`."""
-    depth, _ = _deepest(objective, _vertices(objective, pose), options)
+    depth, _ = _deepest(objective, _vertices(objective, pose), _segments(objective), options)
     return (depth >= options.kick_depth).nonzero()[:, 0]
 
 
@@ -41,7 +41,7 @@ def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> tupl
         Which of the N pairs each of the M starts is for, two in a row, and the starts; M = 0 where nothing is locked.
     """
     vertices, segment = _vertices(objective, pose), _segments(objective)
-    deepest, locked = _deepest(objective, vertices, options)
+    deepest, locked = _deepest(objective, vertices, segment, options)
     pairs = (deepest >= options.kick_depth).nonzero()[:, 0]
     if not len(pairs):
         return pairs, pose[pairs]
@@ -68,14 +68,13 @@ def _segments(objective: Objective) -> Int[Tensor, "V"]:
 
 
 def _deepest(
-    objective: Objective, vertices: Float[Tensor, "N 2 V 3"], options: FitOptions
+    objective: Objective, vertices: Float[Tensor, "N 2 V 3"], segment: Int[Tensor, "V"], options: FitOptions
 ) -> tuple[Float[Tensor, "N"], Int[Tensor, "N"]]:
-    """How deep the deepest probe is, and the segments (of person 0, times their number, and of person 1) it is of."""
-    bodies, probes, segment = vertices.flatten(0, 1), objective.body.probes, _segments(objective)
+    """How deep the deepest probe is, metres, and between which segments (person 0's x `_SEGMENTS` + person 1's)."""
+    bodies, probes = vertices.flatten(0, 1), objective.body.probes
     inside = objective.collider(bodies).query(other_person(bodies[:, probes]), ignored=options.penetration_margin)
-    faces = torch.as_tensor(objective.body.skin_faces, device=bodies.device)
     depth = inside.depth.to(bodies.dtype).unflatten(0, (-1, 2))  # of body p: of the other person's probes
-    hit, asked = segment[faces[inside.face, 0]].unflatten(0, (-1, 2)), segment[probes]
+    hit, asked = segment[objective.faces[inside.face, 0]].unflatten(0, (-1, 2)), segment[probes]
     both = torch.stack([hit[:, 0] * _SEGMENTS + asked, asked * _SEGMENTS + hit[:, 1]], 1)
     deepest, probe = depth.flatten(1).max(1)
     return deepest, both.flatten(1).gather(1, probe[:, None])[:, 0]
@@ -90,21 +89,16 @@ def _spread(segment: Int[Tensor, "V"], which: int) -> Int[Tensor, "led"]:
 def _led(objective: Objective, pose: Pose, led: Int[Tensor, "N 2 led"], target: Float[Tensor, "N 2 led 3"]) -> Pose:
     """A few Gauss-Newton steps that bring the led points to their targets while the other terms hold the rest."""
     skin = objective.body.skin
-    phase = replace(objective.options.schedule[0], shape=False)
+    phase = replace(objective.options.schedule[0], shape=False)  # a push moves people, it does not reshape them
     ones = torch.ones_like(led, dtype=target.dtype)[..., None]
     for _ in range(_STEPS):
         hessian, gradient = objective.evaluate(pose, phase).linearise()
         frames = skin.skeleton.frames(pose)
         skinned = skin.posed(pose, frames)
-        jacobian = skin.jacobian(frames, skinned, led[..., None], ones) / _HOLD_SIGMA
-        jacobian[..., BETAS] = 0  # a push moves people, it does not reshape them
-        rows = jacobian.flatten(2, 3)
+        rows = skin.jacobian(frames, skinned, led[..., None], ones, shape=False).flatten(2, 3) / _HOLD_SIGMA
         places = skinned.points.gather(2, led[..., None].expand(*led.shape, 3))
         residual = ((places - target) / _HOLD_SIGMA).flatten(2)
-        for p in range(2):
-            own = slice(p * NUM_PARAMS, (p + 1) * NUM_PARAMS)
-            hessian[:, own, own] += rows[:, p].transpose(1, 2) @ rows[:, p]
-            gradient[:, own] += (residual[:, p, None] @ rows[:, p])[:, 0]
+        add_per_person(hessian, gradient, rows, residual)
         step = damped_step(System(hessian, gradient), hessian.new_full((len(led),), _DAMPING))
         pose = pose.step(step.unflatten(-1, (2, NUM_PARAMS)))
     return pose

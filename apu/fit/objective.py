@@ -100,7 +100,7 @@ class Objective:
         self._rest_sigma = samples.rest.new_tensor(sigma)
         self._standing = bool((problem.weight[..., ANKLES] > 0).any())
         self._skin_vertices = int(body.skin_faces.max()) + 1
-        self._faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
+        self.faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
         self._colliders: dict[int, Collider] = {}
 
     def __getitem__(self, index: Tensor) -> "Objective":
@@ -185,7 +185,7 @@ class Objective:
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             rows = (term.slope @ marks.jacobian[:, :, :_MASS]).flatten(2, 3)
-            _add_per_person(hessian, gradient, rows, term.residual.flatten(2, 3))
+            add_per_person(hessian, gradient, rows, term.residual.flatten(2, 3))
 
         return Contribution({"keypoints": term.value}, add)
 
@@ -197,7 +197,7 @@ class Objective:
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             jacobian = marks.jacobian[:, :, [*SOLES, _MASS]]
             rows = torch.einsum("nrpkc,npkcu->nrpu", term.slope, jacobian).flatten(2)
-            _add_rows(hessian, gradient, term.with_floor(rows), term.residual)
+            add_rows(hessian, gradient, term.with_floor(rows), term.residual)
 
         return Contribution({"floor": term.floor, "balance": term.balance}, add)
 
@@ -218,7 +218,7 @@ class Objective:
             factor = term.slope[..., 0, 0].flatten(1)
             weight = torch.stack([factor, -factor], 1)[..., None]
             jacobian = samples.jacobian(frames, skinned, ids, weight, shape=phase.shape)
-            _add_rows(hessian, gradient, _of_both(jacobian.flatten(2, 3)), term.residual.flatten(1))
+            add_rows(hessian, gradient, _of_both(jacobian.flatten(2, 3)), term.residual.flatten(1))
 
         return Contribution({"contact": term.value}, add)
 
@@ -232,7 +232,7 @@ class Objective:
         inside = collider.query(others, ignored=margin)
         count = int((inside.depth > -margin).sum(-1).max().clamp(1, _MOST_INSIDE))
         depth, probe = inside.depth.topk(count)  # (N P, M)
-        triangle = self._faces[inside.face.gather(1, probe).long()]  # (N P, M, 3)
+        triangle = self.faces[inside.face.gather(1, probe).long()]  # (N P, M, 3)
         depth, bary = depth.to(bodies.dtype), _rows_of(inside.bary, probe).to(bodies.dtype)
         corners = _rows_of(bodies, triangle)
         outward = _outward(_rows_of(others, probe), (bary[..., None, :] @ corners)[..., 0, :], corners, depth)
@@ -253,7 +253,7 @@ class Objective:
             weight = torch.where(asked, -bary[:, None], one).flatten(2, 3)
             jacobian = skin.jacobian(frames, skinned, index, weight, shape=phase.shape)
             rows = (term.slope[:, None, :, None] @ jacobian)[..., 0, :]
-            _add_rows(hessian, gradient, _of_both(rows), term.residual)
+            add_rows(hessian, gradient, _of_both(rows), term.residual)
 
         return Contribution({"penetration": term.value}, add)
 
@@ -299,7 +299,7 @@ class Objective:
             if mixture is not None:
                 rows = torch.einsum("...djc,...jck->...djk", mixture.slope, by_turn[:, :, NUM_JOINTS:]).flatten(-2)
                 padded = torch.nn.functional.pad(rows, (3, NUM_PARAMS - ROTATIONS.stop))
-                _add_per_person(hessian, gradient, padded, mixture.residual)
+                add_per_person(hessian, gradient, padded, mixture.residual)
 
         return Contribution(values, add)
 
@@ -374,21 +374,23 @@ def _of_both(jacobian: Float[Tensor, "N P R 80"]) -> Float[Tensor, "N R 160"]:
     return jacobian.transpose(1, 2).flatten(2)
 
 
-def _add_rows(
+def add_rows(
     hessian: Tensor | None, gradient: Tensor, rows: Float[Tensor, "N R columns"], residual: Float[Tensor, "N R"]
 ) -> None:
+    """Add J^T J (unless None) and J^T r of rows that rest on all unknowns, in place."""
     if hessian is not None:
         hessian += rows.transpose(1, 2) @ rows
     gradient += (residual[:, None] @ rows)[:, 0]
 
 
-def _add_per_person(
+def add_per_person(
     hessian: Tensor | None, gradient: Tensor, rows: Float[Tensor, "N P R 80"], residual: Float[Tensor, "N P R"]
 ) -> None:
+    """The same of rows that rest on one person each."""
     for p in range(2):
         own = slice(p * NUM_PARAMS, (p + 1) * NUM_PARAMS)
         block = None if hessian is None else hessian[:, own, own]
-        _add_rows(block, gradient[:, own], rows[:, p], residual[:, p])
+        add_rows(block, gradient[:, own], rows[:, p], residual[:, p])
 
 
 def _joint_blocks(hessian: Float[Tensor, "N 160 160"]) -> Float[Tensor, "N P 22 3 3"]:

@@ -238,8 +238,8 @@ def _solve(
     )
     strained = (pull > options.strain).nonzero()[:, 0]
     if len(strained) and again and again[-1] == phases[-1]:
-        best.challenge(strained, best.pose[strained], again, watch)
-        end = objective.evaluate(best.pose, phases[-1])
+        if len(best.challenge(strained, best.pose[strained], again, watch)):
+            end = objective.evaluate(best.pose, phases[-1])
     watch.conclude(end, rows)
     return [
         _End(row=row, pose=best.pose[i], weights=objective.problem.contact_weight[i].tolist())

@@ -19,10 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.model import load_body
-from apu.body.skinning import NUM_PARAMS, Frames, Pose, SkinnedPoints, stack
+from apu.body.skinning import Frames, Pose, SkinnedPoints, stack
 from apu.files import asset
-from apu.fit.objective import Contribution, FurtherTerm, Objective
-from apu.fit.objective import _add_rows as add_rows
+from apu.fit.objective import Contribution, FurtherTerm, Objective, add_per_person, add_rows
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import Problem
 from apu.fit.proxy import PART_SAMPLES, FitBody, farthest_points, fit_body
@@ -276,10 +275,7 @@ class _Rests:
             index = self._index.expand(*points.shape[:2], *self._index.shape)
             rows = self._points.jacobian(frames, skinned, index, torch.ones_like(index, dtype=points.dtype))
             rows = rows[..., 1, :] * ((residual != 0)[..., None] / self._sigma)
-            for person in range(2):
-                own = slice(person * NUM_PARAMS, (person + 1) * NUM_PARAMS)
-                block = None if hessian is None else hessian[:, own, own]
-                add_rows(block, gradient[:, own], rows[:, person], residual[:, person])
+            add_per_person(hessian, gradient, rows, residual)
 
         return Contribution({"rests": 0.5 * residual.square().sum((-1, -2))}, add)
 

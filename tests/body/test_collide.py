@@ -100,3 +100,25 @@ def test_a_giant_that_reaches_its_neighbour_is_not_answered_with_its_faces(ball:
     points = torch.stack([grid, torch.zeros(400), torch.zeros(400)], -1).repeat(2, 1, 1)
     inside = collider.query(points, ignored=1.0)
     assert 0 <= int(inside.face.min()) <= int(inside.face.max()) < len(ball.faces)
+
+
+def test_a_collider_that_remembers_answers_like_a_new_one(ball: trimesh.Trimesh) -> None:
+    """Bodies and points move by little and by much, together and apart; what was far may have come near."""
+    random, faces = np.random.default_rng(0), np.asarray(ball.faces)
+    kept = Collider(faces, len(ball.vertices), 2)
+    shift, points = np.zeros((2, 1, 3)), random.uniform(-1.5, 1.5, (2, 400, 3))
+    sides = set()
+    for step in range(12):
+        reach = 1.0 if step % 4 == 3 else 0.05
+        shift = shift + reach * random.standard_normal((2, 1, 3)) * 0.3
+        points = points + reach * random.standard_normal((2, 1, 3)) * 0.3
+        bodies = torch.as_tensor(np.asarray(ball.vertices) + shift, dtype=torch.float32)
+        new = Collider(faces, len(ball.vertices), 2)
+        answers = []
+        for collider in (kept, new):
+            collider.update(bodies)
+            answers.append(collider.query(torch.as_tensor(points, dtype=torch.float32), ignored=0.01).depth)
+        near = (torch.stack(answers) > -0.01).any(0)
+        torch.testing.assert_close(answers[0][near], answers[1][near], atol=1e-5, rtol=0)
+        sides.add(int(near.sum()))
+    assert len(sides) > 3, "they did move"

@@ -186,6 +186,7 @@ def test_the_time_limit_keeps_the_best_state(scene, touch: Contacts, body: BodyM
     result = fit_pair(scene.observation, touch, body, options=FitOptions(max_seconds=1e-3))
     assert result.stop.startswith("time")
     assert result.params.finite
+    assert result.iterations <= 1 + len(FitOptions().schedule), "of every phase no more than the step it was in"
 
 
 def test_a_pair_without_a_usable_keypoint_is_refused_in_one_sentence(scene, body: BodyModel) -> None:
