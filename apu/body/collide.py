@@ -15,6 +15,7 @@ and as long as it is large it is not near.
 """
 
 import logging
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
@@ -40,6 +41,8 @@ _ONWARDS = wp.constant(1e-5)
 """Metres: a ray goes on this far behind a crossing."""
 _ROUNDING = wp.constant(1e-4)
 """Metres that float32 may err when motions are added up."""
+_MOST_KEPT = 8
+"""Colliders of different sizes that a thread keeps of a surface; of a large batch one takes much memory."""
 
 
 @wp.func
@@ -150,14 +153,14 @@ class Collider:
     def __init__(
         self, faces: Int[np.ndarray, "faces 3"], num_vertices: int, bodies: int, device: torch.device | str = "cpu"
     ):
-        self._device = str(device)
+        self.device = str(device)
         self._bodies, self._faces_per_body = bodies, len(faces)
         side = int(np.ceil(bodies ** (1 / 3)))  # a cube of bodies keeps coordinates small: float32 stays exact to 1 um
         grid = np.stack(np.unravel_index(np.arange(bodies), (side, side, side)), axis=1) * _SPACING
         self._origins = torch.as_tensor(grid, dtype=torch.float32, device=device)
         index = (faces[None] + np.arange(bodies)[:, None, None] * num_vertices).astype(np.int32).reshape(-1)
         self._points = self._origins.repeat_interleave(num_vertices, 0).contiguous()
-        self._indices = wp.array(index, dtype=wp.int32, device=self._device)
+        self._indices = wp.array(index, dtype=wp.int32, device=self.device)
         self._mesh: wp.Mesh | None = None
         self._by_axis: Tensor | None = None
         self._moved = torch.zeros(bodies, device=device)
@@ -209,9 +212,44 @@ class Collider:
             vectors(bary),
         ]
         with _torch_stream(points):
-            wp.launch(_closest, dim=points.shape[:2], inputs=inputs, device=self._device)
+            wp.launch(_closest, dim=points.shape[:2], inputs=inputs, device=self.device)
         self._last, self._moved = (points, depth), torch.zeros_like(self._moved)
         return Inside(depth, face, bary)
+
+    def forget(self) -> None:
+        """Treat the next bodies and points as if they were the first."""
+        self._last = self._by_axis = None
+        self._moved = torch.zeros_like(self._moved)
+
+
+class Colliders:
+    """Colliders of bodies of one topology, kept: to build a tree takes as long as several steps of a fit.
+
+    Each thread has its own. They are built about the bodies at rest, so that no answer depends on what was asked
+    before.
+
+    Args:
+        faces: of one body. rest: its vertices.
+    """
+
+    def __init__(self, faces: Int[np.ndarray, "faces 3"], rest: Float[Tensor, "vertices 3"]):
+        self._faces, self._rest, self._kept = faces, rest, threading.local()
+
+    def of(self, bodies: int) -> Collider:
+        """A collider of so many bodies that knows nothing of them yet."""
+        kept: dict[int, Collider] = self._kept.__dict__.setdefault("by_number", {})
+        collider = kept.pop(bodies, None) or self._built(bodies)
+        if len(kept) == _MOST_KEPT:
+            del kept[next(iter(kept))]
+        kept[bodies] = collider  # the last used comes last
+        collider.forget()
+        return collider
+
+    @torch.inference_mode(False)  # it may be used under autograd too
+    def _built(self, bodies: int) -> Collider:
+        collider = Collider(self._faces, len(self._rest), bodies, self._rest.device)
+        collider.update(self._rest.expand(bodies, -1, -1))
+        return collider
 
 
 def _torch_stream(tensor: Tensor) -> AbstractContextManager[object]:
@@ -227,17 +265,21 @@ def other_person(points: Float[Tensor, "bodies points 3"]) -> Float[Tensor, "bod
 
 
 def penetration(
-    vertices: Float[Tensor, "bodies vertices 3"], faces: Int[np.ndarray, "faces 3"]
+    vertices: Float[Tensor, "bodies vertices 3"],
+    faces: Int[np.ndarray, "faces 3"],
+    *,
+    collider: Collider | None = None,
 ) -> tuple[Float[Tensor, "bodies vertices"], Bool[Tensor, "bodies vertices"]]:
     """Depth of every vertex inside the other person of its pair, on the full mesh.
 
     Args:
         vertices: bodies in the order pair 0 person 0, pair 0 person 1, pair 1 person 0, ...
+        collider: of as many bodies with these faces, where one is kept.
 
     Returns:
         depth in metres (0 outside) and whether the vertex is inside.
     """
-    collider = Collider(faces, vertices.shape[1], len(vertices), vertices.device)
+    collider = collider or Collider(faces, vertices.shape[1], len(vertices), vertices.device)
     collider.update(vertices)
     depth = other_person(collider.query(other_person(vertices), once=True).depth[..., None])[..., 0]
     return depth.clamp_min(0), depth > 0

@@ -245,19 +245,25 @@ class SkinnedPoints:
 
     def prepare(self) -> None:
         """Make now what is made once: tensors first made in inference mode can have no part in autograd."""
-        _ = self._moved, self.skeleton.ancestors, self.skeleton.subtree
+        _ = self._flat, self.skeleton.ancestors, self.skeleton.subtree
 
     def shaped(self, pose: Pose) -> Float[Tensor, "*batch points 3"]:
         """Unposed places under the betas and the pose correctives."""
-        moved, correctives = self._moved
-        moves = (_turned(pose) @ correctives.T).unflatten(-1, (-1, 3))
-        return (self.rest + torch.einsum("nck,...k->...nc", self.dirs, pose.betas)).index_add(-2, moved, moves)
+        dirs, moved, correctives = self._flat
+        betas, turned = pose.betas.reshape(-1, NUM_BETAS), _turned(pose)
+        places = self.rest.flatten() + betas @ dirs
+        places = places.index_add(-1, moved, turned.reshape(-1, turned.shape[-1]) @ correctives)
+        return places.view(*pose.betas.shape[:-1], -1, 3)
 
     @cached_property
-    def _moved(self) -> tuple[Int[Tensor, "moved"], Float[Tensor, "coordinates 189"]]:
-        """The points that pose correctives move (of the free body a quarter), and the correctives of their x, y, z."""
-        moved = self.correctives.any(2).any(1).nonzero()[:, 0]
-        return moved, self.correctives[moved].flatten(0, 1)
+    def _flat(self) -> tuple[Float[Tensor, "11 coordinates"], Int[Tensor, "moved"], Float[Tensor, "189 moved"]]:
+        """By the points' x, y, z in a row: `dirs`, the places that pose correctives move, and those correctives.
+
+        A product with them, so laid out, takes half the time; correctives move a quarter of the free body.
+        """
+        correctives = self.correctives.flatten(0, 1)
+        moved = correctives.any(1).nonzero()[:, 0]
+        return self.dirs.flatten(0, 1).T.contiguous(), moved, correctives[moved].T.contiguous()
 
     def posed(self, pose: Pose, frames: Frames) -> Skinned:
         """Linear blend skinning of all points."""

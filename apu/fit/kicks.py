@@ -99,6 +99,6 @@ def _led(objective: Objective, pose: Pose, led: Int[Tensor, "N 2 led"], target: 
         places = skinned.points.gather(2, led[..., None].expand(*led.shape, 3))
         residual = ((places - target) / _HOLD_SIGMA).flatten(2)
         add_per_person(hessian, gradient, rows, residual)
-        step = damped_step(System(hessian, gradient), hessian.new_full((len(led),), _DAMPING))
+        step, _ = damped_step(System(hessian, gradient), hessian.new_full((len(led),), _DAMPING))
         pose = pose.step(step.unflatten(-1, (2, NUM_PARAMS)))
     return pose

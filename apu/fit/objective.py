@@ -29,9 +29,6 @@ _SOLES_PER_FOOT = len(SOLES) // 2
 _MOST_INSIDE = 256
 """Vertices per person whose rows enter the system; the deepest ones, when there are more."""
 
-_MOST_COLLIDERS = 2
-"""Kept of different sizes; of a large batch one takes much memory."""
-
 
 class System(NamedTuple):
     """J^T J and J^T r of a pair's residuals; columns: 80 unknowns of person 0, 80 of person 1."""
@@ -155,18 +152,15 @@ class Objective:
         return Evaluation(terms, total, linearise, gradient)
 
     def collider(self, bodies: Float[Tensor, "bodies V 3"]) -> Collider:
-        """A collider with these bodies' skins in place: one that was made for as many, since that takes ten steps.
+        """A collider with these bodies' skins in place; it remembers where as many were before.
 
         Args:
             bodies: the points of `FitBody.skin`.
         """
-        bodies = bodies[:, : self._skin_vertices]
         kept = self._colliders  # shared by the objectives of some of the pairs
         if len(bodies) not in kept:
-            if len(kept) == _MOST_COLLIDERS:
-                del kept[next(iter(kept))]
-            kept[len(bodies)] = Collider(self.body.skin_faces, bodies.shape[1], len(bodies), bodies.device)
-        kept[len(bodies)].update(bodies)
+            kept[len(bodies)] = self.body.colliders.of(len(bodies))
+        kept[len(bodies)].update(bodies[:, : self._skin_vertices])
         return kept[len(bodies)]
 
     def contact_loss(self, pose: Pose) -> Float[Tensor, "N"]:

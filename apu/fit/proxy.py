@@ -1,7 +1,7 @@
 """What the fit sees of a body: a coarse skin for collisions, samples of every part, keypoint supports."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import fast_simplification
 import numpy as np
@@ -10,7 +10,7 @@ import trimesh
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from apu.body.collide import Collider
+from apu.body.collide import Collider, Colliders
 from apu.body.model import BodyModel
 from apu.body.regions import Regions, regions_of
 from apu.body.skinning import SkinnedPoints, skinned_surface
@@ -55,6 +55,16 @@ class FitBody:
     keypoint_index: Int[Tensor, "25 support"]
     keypoint_weight: Float[Tensor, "25 support"]
     mixture: Mixture | None
+
+    @cached_property
+    def colliders(self) -> Colliders:
+        """Of the coarse skin."""
+        return Colliders(self.skin_faces, self.skin.rest[: int(self.skin_faces.max()) + 1])
+
+    @cached_property
+    def outer(self) -> Colliders:
+        """Of the model's whole skin."""
+        return Colliders(self.model.skin_faces, self.surface.rest[: self.model.num_vertices])
 
     def samples(self, part: BodyPart) -> Int[np.ndarray, "160"]:
         """Vertices spread evenly over a part (farthest-point order), repeated where the part has fewer."""

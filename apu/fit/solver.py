@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,6 +15,11 @@ from apu.fit.options import Phase
 
 _FIRST_DAMPING = 1e-2
 _LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e5
+_PATIENCE = 2
+"""Accepted steps in a row that hardly lower the objective."""
+_HOPE = 3.0
+"""A refused step that promised less than so many times what counts as progress is the last: the next, shorter one
+promises less. A sixth of all steps came after it and led nowhere."""
 _CROWDED = 0.75
 """The batch is packed anew once no more than this share of it still moves; packing costs about a step."""
 
@@ -60,7 +66,7 @@ class _State:
 
     @property
     def moving(self) -> Bool[Tensor, "M"]:
-        return torch.isfinite(self.value) & (self.patience < 2) & (self.damping < _MOST_DAMPING)
+        return torch.isfinite(self.value) & (self.patience < _PATIENCE) & (self.damping < _MOST_DAMPING)
 
     def __getitem__(self, rows: Int[Tensor, "rows"]) -> "_State":
         return _State(
@@ -124,11 +130,13 @@ def _begin(objective: Objective, pose: Pose, phase: Phase) -> _State:
 
 def _step(objective: Objective, state: _State, phase: Phase) -> _State:
     """One step of every pair: taken where it helps, refused and damped more where it does not."""
-    trial = state.pose.step(damped_step(state.system, state.damping).unflatten(-1, (2, NUM_PARAMS)))
+    step, promise = damped_step(state.system, state.damping)
+    trial = state.pose.step(step.unflatten(-1, (2, NUM_PARAMS)))
     then = objective.evaluate(trial, phase)
     better = state.moving & torch.isfinite(then.total) & (then.total < state.value)
-    slow = state.value - then.total < phase.enough * state.value.abs()
-    patience = torch.where(better, torch.where(slow, state.patience + 1, 0), state.patience)
+    progress = phase.enough * state.value.abs()
+    slow, hopeless = state.value - then.total < progress, promise < _HOPE * progress
+    patience = torch.where(better, torch.where(slow, state.patience + 1, 0), state.patience + _PATIENCE * hopeless)
     damping = torch.where(better, state.damping / 4, state.damping * 6).clamp(_LEAST_DAMPING, None)
     state = replace(state, damping=damping, patience=patience)
     if not better.any():
@@ -157,12 +165,21 @@ def _left(end: Solution, state: _State) -> Solution:
     )
 
 
-def damped_step(system: System, damping: Float[Tensor, "N"]) -> Float[Tensor, "N 160"]:
-    """-(H + damping diag H)^-1 g; zero where the system cannot be solved."""
+class Damped(NamedTuple):
+    """A step of every pair, and by how much it lowers the quadratic whose system it solves."""
+
+    step: Float[Tensor, "N 160"]
+    promise: Float[Tensor, "N"]
+
+
+def damped_step(system: System, damping: Float[Tensor, "N"]) -> Damped:
+    """-(H + damping diag H)^-1 g; zero, promising anything, where that cannot be solved: more damping may help."""
     diagonal = torch.diagonal(system.hessian, dim1=1, dim2=2)
     # A column that no residual sees (all zero) must not make the matrix singular.
-    hessian = system.hessian + torch.diag_embed(damping[:, None] * diagonal + 1e-6)
-    factor, failed = torch.linalg.cholesky_ex(hessian)
+    damped = damping[:, None] * diagonal + 1e-6
+    factor, failed = torch.linalg.cholesky_ex(system.hessian + torch.diag_embed(damped))
     step = -torch.cholesky_solve(system.gradient[..., None], factor)[..., 0]
     usable = (failed == 0) & torch.isfinite(step).all(-1)
-    return torch.where(usable[:, None], step, torch.zeros_like(step))
+    # s^T (H + D) s = -g^T s, so that -g^T s - s^T H s / 2 is half of what follows.
+    promise = 0.5 * ((damped * step - system.gradient) * step).sum(-1)
+    return Damped(step.where(usable[:, None], 0.0), promise.where(usable, torch.inf))

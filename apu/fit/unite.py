@@ -405,7 +405,7 @@ def _result(
     error_512, error_px = reprojection_error(
         body.keypoints_of(posed), observation, min_confidence=options.min_confidence, border=options.border
     )
-    deepest, mean = penetration_depth(vertices, body.skin_faces)
+    deepest, mean = penetration_depth(vertices, body.skin_faces, collider=prepared.outer.of(2))
     terms = watch.history(end.row)
     return FitResult(
         params=params,

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from apu.body.collide import penetration
+from apu.body.collide import Collider, penetration
 from apu.body.regions import Regions
 from apu.types import Contact
 
@@ -49,16 +49,27 @@ def correct_contacts(
 
 
 def inside_depths(
-    vertices: Float[np.ndarray, "2 vertices 3"], faces: Int[np.ndarray, "faces 3"]
+    vertices: Float[np.ndarray, "2 vertices 3"],
+    faces: Int[np.ndarray, "faces 3"],
+    *,
+    collider: Collider | None = None,
 ) -> Float[np.ndarray, "inside"]:
-    """Depth of every vertex that lies inside the other body, on the full mesh, metres; empty where none does."""
-    depth, inside = penetration(torch.as_tensor(vertices), faces)
+    """Depth of every vertex that lies inside the other body, on the full mesh, metres; empty where none does.
+
+    Args:
+        collider: of two bodies with these faces, where one is kept.
+    """
+    points = torch.as_tensor(vertices, device=None if collider is None else collider.device)
+    depth, inside = penetration(points, faces, collider=collider)
     return depth[inside].cpu().double().numpy()
 
 
 def penetration_depth(
-    vertices: Float[np.ndarray, "2 vertices 3"], faces: Int[np.ndarray, "faces 3"]
+    vertices: Float[np.ndarray, "2 vertices 3"],
+    faces: Int[np.ndarray, "faces 3"],
+    *,
+    collider: Collider | None = None,
 ) -> tuple[float, float]:
-    """Depth of the vertices inside the other body, on the full mesh: (deepest, mean of those inside), metres."""
-    depths = inside_depths(vertices, faces)
+    """Depth of the vertices inside the other body: (deepest, mean of those inside), metres; as `inside_depths`."""
+    depths = inside_depths(vertices, faces, collider=collider)
     return float(depths.max(initial=0.0)), float(depths.mean()) if len(depths) else 0.0
