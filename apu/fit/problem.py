@@ -77,15 +77,21 @@ class Problem:
         return replace(some, contact_weight=weight, given_up=some.given_up + some.give_up[at, contact]), pairs
 
 
-def check_keypoints(observation: PairObservation, options: FitOptions) -> None:
-    """See that there is something to fit to.
+def check_observation(observation: PairObservation, options: FitOptions) -> None:
+    """See that there is something to fit to, and a camera that sees it.
 
     Raises:
-        FitError: neither person has a usable keypoint.
+        FitError: neither person has a usable keypoint, or the camera's matrix says nothing.
     """
     if not used_confidence(observation, min_confidence=options.min_confidence, border=options.border).any():
         raise FitError(
             f"{observation.image}: no keypoint of either person is sure enough to fit to; check the detector's file"
+        )
+    K = observation.camera.K
+    if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
+        raise FitError(
+            f"{observation.image}: the camera's matrix must be finite and its focal lengths positive, "
+            f"got {K.tolist()}; check the camera"
         )
 
 

@@ -21,7 +21,7 @@ from apu.errors import FitError
 from apu.fit.kicks import kicked_starts, locked_pairs
 from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
-from apu.fit.problem import build_problem, check_keypoints
+from apu.fit.problem import build_problem, check_observation
 from apu.fit.proxy import FitBody, fit_body
 from apu.fit.relief import nearest_reading, readings
 from apu.fit.solver import minimise
@@ -92,8 +92,12 @@ def fit_pairs(
         options: `max_seconds` counts per pair: a batch of N may take N times as long.
 
     Raises:
-        FitCancelled: `cancelled` said so.
+        ValueError: the lists differ in length. FitCancelled: `cancelled` said so.
     """
+    lists = {"observations": observations, "contacts": contacts} | ({} if starts is None else {"starts": starts})
+    if len({len(each) for each in lists.values()}) > 1:
+        lengths = ", ".join(f"{name}: {len(each)}" for name, each in lists.items())
+        raise ValueError(f"fit_pairs takes lists that are equally long, one entry per pair, got {lengths}")
     size = _TOGETHER if body.device.type == "cpu" else max(1, len(observations))
     chunks = [slice(first, first + size) for first in range(0, len(observations), size)]
     fit_body(body)  # once, before several threads want it
@@ -141,7 +145,7 @@ def _fit_together(
     outcomes: list[FitResult | FitError | None] = [None] * len(observations)
     for pair, observation in enumerate(observations):
         try:
-            check_keypoints(observation, options)
+            check_observation(observation, options)
             guesses[pair] = guess = initial_pose(observation, prepared)
         except FitError as error:
             outcomes[pair] = error

@@ -1,6 +1,7 @@
 """A fit repairs what was disturbed, obeys its caller, and is the same for the same input."""
 
 import itertools
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from apu.body.model import BodyModel
 from apu.body.regions import regions_of
 from apu.body.skinning import NUM_PARAMS, stack
 from apu.errors import FitError
-from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair, fit_pairs, lies_closer_exchanged
+from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair, fit_pairs, lies_closer_exchanged, unite
 from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Objective
 from apu.fit.options import Stance
@@ -141,6 +142,65 @@ def test_pairs_fitted_together_are_fitted_as_alone(
         assert ends[1] == pytest.approx(ends[0], rel=0.02)
         np.testing.assert_allclose(together.reprojection_512, alone.reprojection_512, atol=0.3)
     assert fit_pairs([], [], body) == []
+
+
+def test_two_threads_give_the_same_fits_as_one(
+    scene, touch: Contacts, observed, body: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pairs on their own, of people who start inside each other; the second cannot be fitted."""
+    monkeypatch.setattr(unite, "_TOGETHER", 1)
+    blind = scene.observation.keypoints.copy()
+    blind[..., 2] = 0
+    seen = [observed(body, scene.truth, seed=seed) for seed in range(4)]
+    seen[1] = replace(scene.observation, keypoints=blind)
+    contacts = [(), touch, (), touch]
+    params = [initial_pose(each, fit_body(body)).params() for each in seen]
+    starts = [replace(each, transl=each.transl + np.float32([[0.4, 0, 0], [0, 0, 0]])) for each in params]
+    told: list[tuple[int, bool]] = []
+
+    def fitted(threads: int) -> list[FitResult | FitError]:
+        def progress(now: FitProgress) -> None:
+            told.append((now.pair, threading.current_thread() is threading.main_thread()))
+
+        return fit_pairs(
+            seen, contacts, body, starts=starts, threads=threads, progress=progress,
+            options=FitOptions(refit=(replace(FitOptions().schedule[-1], steps=4),), kicks=0),
+        )  # fmt: skip
+
+    one, two = fitted(1), fitted(2)
+    assert {pair for pair, _ in told} == {0, 2, 3}
+    assert {main for _, main in told} == {True, False}
+    assert len(one) == len(two) == 4
+    for alone, beside in zip(one, two, strict=True):
+        assert type(alone) is type(beside)
+        if isinstance(alone, FitResult) and isinstance(beside, FitResult):
+            np.testing.assert_equal(beside.params.arrays(), alone.params.arrays())
+            assert beside.terms == alone.terms
+
+
+def test_lists_of_different_lengths_are_refused_in_one_sentence(
+    scene, touch: Contacts, fitted: FitResult, body: BodyModel
+) -> None:
+    pair = scene.observation
+    with pytest.raises(ValueError, match="equally long, one entry per pair, got observations: 2, contacts: 1"):
+        fit_pairs([pair, pair], [touch], body)
+    with pytest.raises(ValueError, match="observations: 1, contacts: 2"):
+        fit_pairs([pair], [touch, touch], body)
+    with pytest.raises(ValueError, match="observations: 1, contacts: 1, starts: 2"):
+        fit_pairs([pair], [touch], body, starts=[fitted.params] * 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value"), [(0, 0, np.nan), (1, 1, np.inf), (0, 2, np.nan), (0, 0, 0.0), (1, 1, -500.0)]
+)
+def test_a_camera_that_says_nothing_is_named(scene, body: BodyModel, row: int, column: int, value: float) -> None:
+    camera = scene.observation.camera
+    K = camera.K.copy()
+    K[row, column] = value
+    with pytest.raises(
+        FitError, match=r"scene\.png: the camera's matrix must be finite and its focal lengths positive"
+    ):
+        fit_pair(replace(scene.observation, camera=replace(camera, K=K)), (), body)
 
 
 def test_a_refit_goes_on_from_the_earlier_fit(scene, touch: Contacts, fitted: FitResult, body: BodyModel) -> None:

@@ -1,0 +1,171 @@
+"""The gradient of the objective against central differences in the tangent space, on two people who hug."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from apu.body.model import load_body
+from apu.body.skinning import NUM_PARAMS, TRANSL, Pose, SkinnedPoints, stack
+from apu.fit import FitOptions
+from apu.fit.objective import Objective
+from apu.fit.options import Phase, Stance
+from apu.fit.problem import build_problem
+from apu.fit.proxy import FitBody, fit_body
+from apu.synth import load_scenes
+from apu.synth.observe import observe
+
+from .test_losses import toy_mixture
+
+Made = tuple[Objective, Pose]
+Make = Callable[..., Made]
+
+EXACT = 1e-5
+"""Share of the gradient's largest entry; the terms that hold nothing agree to a few billionths."""
+LAST = replace(FitOptions().schedule[-1], shape=True)
+APART = replace(LAST, penetration=0.0)
+
+FIRM = 1e6
+SILENT: dict[str, Any] = {
+    **{f"{name}_sigma": FIRM for name in ("keypoint", "contact", "penetration", "limit", "beta", "child")},
+    **{f"{name}_sigma": FIRM for name in ("orient", "spine", "arm", "leg", "other", "hidden_arm", "hidden_leg")},
+    "transl_sigma": (FIRM, FIRM, FIRM),
+    "stance": Stance(floor_sigma=FIRM, balance_sigma=FIRM),
+    "gmm_weight": 1e-12,
+}
+"""Options under which no term counts."""
+
+
+def only(names: Iterable[str]) -> dict[str, Any]:
+    """Options under which only the terms of these options count."""
+    return {name: value for name, value in SILENT.items() if name not in names}
+
+
+@pytest.fixture(scope="module")
+def prepared() -> FitBody:
+    """In double precision, with a pose prior of its own."""
+    return replace(fit_body(load_body(dtype=torch.float64)), mixture=toy_mixture())
+
+
+@pytest.fixture(scope="module")
+def make(prepared: FitBody) -> Make:
+    """The objective under some options, of people without pose correctives, and a pose at which every term counts."""
+    (scene,) = load_scenes(["hug"])
+    observation, bare = observe(scene, prepared.model, 5000).observation, uncorrected(prepared)
+    truth = Pose.of(scene.params, dtype=torch.float64)
+    start, pose = (truth.step(scale * normal(2, seed)) for seed, scale in ((0, 0.05), (1, 0.02)))
+
+    def make(body: FitBody = bare, **options: Any) -> Made:
+        chosen = FitOptions(**options)
+        problem = build_problem([observation], [scene.recipe.true_contacts], [start], body, chosen)
+        return Objective(*problem, body, chosen), stack([pose])
+
+    return make
+
+
+def uncorrected(body: FitBody) -> FitBody:
+    def still(points: SkinnedPoints) -> SkinnedPoints:
+        return replace(points, correctives=torch.zeros_like(points.correctives))
+
+    return replace(body, surface=still(body.surface), skin=still(body.skin))
+
+
+def normal(rows: int, seed: int) -> torch.Tensor:
+    return torch.randn(rows, NUM_PARAMS, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def off(made: Made, phase: Phase) -> float:
+    """How far the gradient is from the differences along each unknown, as a share of the largest."""
+    objective, pose = made
+    along = torch.eye(2 * NUM_PARAMS, dtype=torch.float64)
+    every = torch.zeros(len(along), dtype=torch.long)
+    ahead, behind = (
+        objective[every].evaluate(pose[every].step((way * along).unflatten(-1, (2, NUM_PARAMS))), phase).total
+        for way in (1e-5, -1e-5)
+    )
+    return _share(objective.evaluate(pose, phase).gradient()[0], (ahead - behind) / 2e-5)
+
+
+def roughly_off(made: Made, phase: Phase) -> float:
+    """The same along a few random directions, by steps that single precision can tell."""
+    objective, pose = made
+    along = torch.nn.functional.normalize(normal(40, 5).view(20, 2 * NUM_PARAMS), dim=-1)
+    values = [
+        [objective.evaluate(pose.step((way * each).view(1, 2, NUM_PARAMS)), phase).total for way in (3e-4, -3e-4)]
+        for each in along
+    ]
+    expected = torch.stack([(ahead - behind)[0] / 6e-4 for ahead, behind in values])
+    return _share(along @ objective.evaluate(pose, phase).gradient()[0], expected)
+
+
+def _share(given: torch.Tensor, expected: torch.Tensor) -> float:
+    assert expected.abs().max() > 0.1
+    return float((given - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("term", "options"),
+    [
+        ("keypoints", {"keypoint_sigma"}),
+        ("initial_pose", {f"{name}_sigma" for name in ("orient", "spine", "other", "hidden_arm", "hidden_leg")}),
+        ("initial_pose", {"arm_sigma", "leg_sigma"}),
+        ("joint_limits", {"limit_sigma"}),
+        ("shape", {"beta_sigma", "child_sigma"}),
+        ("place", {"transl_sigma"}),
+        ("pose_mixture", {"gmm_weight"}),
+    ],
+)
+def test_the_gradient_of_one_term_alone_is_exact(make: Make, term: str, options: set[str]) -> None:
+    objective, pose = made = make(**only(options))
+    terms = objective.evaluate(pose, APART).terms
+    assert max(terms, key=lambda name: float(terms[name])) == term
+    assert off(made, APART) < EXACT
+
+
+def test_the_gradient_of_a_contact_is_exact_but_for_the_turn_of_its_normals(make: Make) -> None:
+    """Normals help to choose which skin touches; that they turn with it is left out, worth a thousandth."""
+    assert off(make(**only({"contact_sigma"}), normal_bonus=0.0), APART) < EXACT
+    assert off(make(**only({"contact_sigma"})), APART) < 1e-2
+
+
+def test_the_gradient_of_the_floor_is_exact(make: Make) -> None:
+    """With the floor eliminated; here its four rounds have brought it where it is best."""
+    assert off(make(**only({"stance"}), stance=Stance(balance_sigma=FIRM)), APART) < EXACT
+
+
+def test_a_floor_that_follows_lets_both_people_rise_at_no_cost_but_not_one_alone(make: Make) -> None:
+    """What the system says of a small step up, the other terms silent."""
+    objective, pose = make(**only({"stance"}))
+    hessian = objective.evaluate(pose, APART).linearise().hessian[0]
+    up = torch.zeros(2, NUM_PARAMS, dtype=torch.float64)
+    up[0, TRANSL.start + 1] = 1
+    alone, together = (float(way.flatten() @ hessian @ way.flatten()) for way in (up, up + up.flip(0)))
+    assert alone > 1000
+    assert together < 1e-3 * alone
+
+
+def test_the_gradient_of_balance_is_exact_but_for_which_soles_carry(make: Make) -> None:
+    """Soles that carry less as they rise are held, worth a few hundredths; where no height counts, all carry alike."""
+    level = Stance(floor_scale=1e4)
+    assert off(make(**only({"stance"}), stance=level), APART) < EXACT
+    assert off(make(**only({"stance"})), APART) < 0.1
+
+
+def test_the_gradient_of_interpenetration_is_as_exact_as_single_precision(make: Make) -> None:
+    """Depths are asked in single precision, and the nearest face jumps: worth a thousandth."""
+    assert roughly_off(make(**only({"penetration_sigma"})), LAST) < 1e-2
+
+
+def test_the_gradient_of_all_that_is_exact_together_is_exact(make: Make) -> None:
+    assert off(make(normal_bonus=0.0, stance=Stance(floor_scale=1e4)), APART) < EXACT
+
+
+def test_the_gradient_of_the_whole_objective_is_near(make: Make, prepared: FitBody) -> None:
+    """With interpenetration as it begins, and pose correctives, whose derivative is left out: two thousandths."""
+    objective, pose = made = make(prepared)
+    begins = replace(FitOptions().schedule[1], shape=True)
+    terms = objective.evaluate(pose, begins).terms
+    assert min(float(value) for name, value in terms.items() if name != "given_up") > 0.1
+    assert roughly_off(made, begins) < 2e-2

@@ -1,0 +1,214 @@
+"""Fits that ended badly start again: locked limbs are pushed apart, strained pairs annealed once more."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from apu.body.model import BodyModel
+from apu.body.skinning import Pose, stack
+from apu.fit import FitOptions, fit_pair, fit_pairs, unite
+from apu.fit.objective import Objective
+from apu.fit.options import SCHEDULE, Phase
+from apu.fit.problem import build_problem
+from apu.fit.proxy import fit_body
+from apu.fit.relief import mirrored
+from apu.fit.solver import Solution
+from apu.fit.start import initial_pose
+from apu.fit.watch import Watch
+from apu.synth import load_scenes
+from apu.synth.observe import mesh_estimate, observe
+from apu.types import SMPL_JOINTS, FitResult, PairObservation
+
+from .conftest import Scene, contact, part
+
+Entered = list[tuple[Phase, int]]
+
+SHORT = replace(SCHEDULE[-1], steps=4)
+FREE = replace(SHORT, shape=True)
+
+
+def objective_of(result: FitResult) -> float:
+    return sum(values[-1] for values in result.terms.values())
+
+
+@pytest.fixture
+def entered(monkeypatch: pytest.MonkeyPatch) -> Entered:
+    """The phases that fits go through, and with how many rows each."""
+    phases: Entered = []
+    minimise = unite.minimise
+
+    def noted(objective: Objective, pose: Pose, phase: Phase, **keywords: Any) -> Solution:
+        phases.append((phase, len(pose.transl)))
+        return minimise(objective, pose, phase, **keywords)
+
+    monkeypatch.setattr(unite, "minimise", noted)
+    return phases
+
+
+@pytest.fixture(scope="module")
+def free(body: BodyModel) -> PairObservation:
+    """A hug from behind as an estimator sees it."""
+    (scene,) = load_scenes(["back_hug"])
+    return observe(scene, body, 5000).observation
+
+
+@pytest.fixture(scope="module")
+def locked(free: PairObservation, body: BodyModel) -> PairObservation:
+    """The same, started with an arm on the wrong side of the other's trunk: the truth's mirror image in depth."""
+    (scene,) = load_scenes(["back_hug"])
+    pose = Pose.of(scene.params)
+    shoulder, elbow, wrist = (SMPL_JOINTS.index(f"left_{name}") for name in ("shoulder", "elbow", "wrist"))
+    for bone in ((shoulder, elbow), (elbow, wrist)):
+        pose = mirrored(pose, 0, bone, fit_body(body).skin.skeleton)
+    return replace(free, estimate=mesh_estimate(pose.params(), body))
+
+
+@pytest.fixture(scope="module")
+def left(locked: PairObservation, free: PairObservation, body: BodyModel) -> list[FitResult]:
+    """Both, without a restart of any kind."""
+    return fitted([locked, free], body, FitOptions(kicks=0, strain=1e9))
+
+
+def fitted(observations: Sequence[PairObservation], body: BodyModel, options: FitOptions) -> list[FitResult]:
+    fits = fit_pairs(observations, [()] * len(observations), body, options=options)
+    return [fit for fit in fits if isinstance(fit, FitResult)]
+
+
+class TestLocked:
+    def test_an_arm_through_a_trunk_is_pushed_out_and_fitted_again(
+        self, locked: PairObservation, left: Sequence[FitResult], body: BodyModel
+    ) -> None:
+        pushed = fit_pair(locked, (), body)
+        assert left[0].max_penetration_m > 0.015
+        assert pushed.max_penetration_m < 0.01
+        assert objective_of(pushed) < 0.5 * objective_of(left[0])
+        assert pushed.stop.endswith("restarts")
+
+    def test_they_are_pushed_as_they_were_before_they_met_and_then_as_they_lie(
+        self, monkeypatch: pytest.MonkeyPatch, best: "unite._Best"
+    ) -> None:
+        pushes = self.unlocked(monkeypatch, best, gains=2)
+        assert pushes == [(5.0, SCHEDULE[1:]), (3.0, SCHEDULE[-2:]), (3.0, SCHEDULE[-2:]), (3.0, SCHEDULE[-2:])]
+
+    def test_the_first_push_need_not_gain_for_the_second_to_be_tried(
+        self, monkeypatch: pytest.MonkeyPatch, best: "unite._Best"
+    ) -> None:
+        pushes = self.unlocked(monkeypatch, best, gains=0)
+        assert pushes == [(5.0, SCHEDULE[1:]), (3.0, SCHEDULE[-2:])]
+
+    def test_who_is_not_locked_is_left_alone(self, monkeypatch: pytest.MonkeyPatch, best: "unite._Best") -> None:
+        assert self.unlocked(monkeypatch, best, gains=2, locked=0) == []
+
+    @staticmethod
+    def unlocked(
+        monkeypatch: pytest.MonkeyPatch, best: "unite._Best", *, gains: int, locked: int = 2
+    ) -> list[tuple[float, Sequence[Phase]]]:
+        """Where the pairs were when they were pushed, each time, and the phases of the fit that followed.
+
+        Args:
+            gains: how many of the pairs are lower after every push. locked: how many are locked to begin with.
+        """
+        pushes: list[tuple[float, Sequence[Phase]]] = []
+        rows = torch.arange(len(best.value))
+
+        def kicked(objective: Objective, pose: Pose, options: FitOptions) -> tuple[torch.Tensor, Pose]:
+            return rows[: len(pose.transl)], pose
+
+        def challenge(pairs: torch.Tensor, starts: Pose, phases: Sequence[Phase], watch: Watch) -> torch.Tensor:
+            (depth,) = starts.transl[..., 2].unique().tolist()
+            pushes.append((depth, phases))
+            return pairs[:gains]
+
+        monkeypatch.setattr(unite, "locked_pairs", lambda *_: rows[:locked])
+        monkeypatch.setattr(unite, "kicked_starts", kicked)
+        monkeypatch.setattr(best, "challenge", challenge)
+        unite._unlock(best, moved(best.pose, 2.0), SCHEDULE[1:], SCHEDULE[-2:], watch_of(best))
+        return pushes
+
+
+class TestStrained:
+    def test_of_a_batch_only_who_is_strained_goes_through_the_refit(
+        self, locked: PairObservation, free: PairObservation, left: Sequence[FitResult], body: BodyModel,
+        entered: Entered,
+    ) -> None:  # fmt: skip
+        again = fitted([locked, free], body, FitOptions(kicks=0))
+        assert objective_of(again[0]) < 0.9 * objective_of(left[0])
+        assert objective_of(again[1]) == objective_of(left[1])
+        assert [phase for phase, _ in entered] == [*SCHEDULE, *FitOptions().refit]
+        assert [rows for _, rows in entered] == [2] * len(SCHEDULE) + [1] * len(FitOptions().refit)
+
+    def test_a_contact_that_pulls_is_a_strain(self, scene: Scene, body: BodyModel, entered: Entered) -> None:
+        """Two heads that cannot meet, for the people's feet are seen."""
+        said = replace(contact(part("head"), part("head"), 0.5), source="curator")
+        fit_pair(scene.observation, (said,), body, options=FitOptions(schedule=(SHORT,), refit=(FREE, SHORT)))
+        assert [phase for phase, _ in entered] == [SHORT, FREE, SHORT]
+
+    def test_a_refit_is_not_annealed_again(self, locked: PairObservation, body: BodyModel, entered: Entered) -> None:
+        start = initial_pose(locked, fit_body(body)).params()
+        fit_pair(locked, (), body, start=start, options=FitOptions(refit=(FREE, SHORT), kicks=0))
+        assert [phase for phase, _ in entered] == [FREE, SHORT]
+
+    def test_phases_that_end_in_another_objective_are_no_second_try(
+        self, locked: PairObservation, body: BodyModel, entered: Entered
+    ) -> None:
+        fit_pair(locked, (), body, options=FitOptions(schedule=(SHORT,), refit=(SHORT, FREE), kicks=0))
+        assert [phase for phase, _ in entered] == [SHORT]
+
+
+def moved(pose: Pose, metres: float) -> Pose:
+    return replace(pose, transl=pose.transl + pose.transl.new_tensor([0, 0, metres]))
+
+
+def watch_of(best: "unite._Best") -> Watch:
+    return Watch(range(len(best.value)), None, None, deadline=float("inf"))
+
+
+@pytest.fixture
+def best(scene: Scene, body: BodyModel) -> "unite._Best":
+    """Four pairs, three metres away, at an objective of 100 each."""
+    prepared, options = fit_body(body), FitOptions()
+    start = initial_pose(scene.observation, prepared)
+    start.transl[:, 2] = 3.0
+    problem = build_problem([scene.observation] * 4, [()] * 4, [start] * 4, prepared, options)
+    return unite._Best(
+        Objective(*problem, prepared, options), torch.arange(4), stack([start] * 4), torch.full((4,), 100.0)
+    )
+
+
+def test_a_challenger_is_kept_where_it_is_lower_by_more_than_a_thousandth(
+    best: "unite._Best", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = torch.tensor([99.0, 99.99, float("nan"), 101.0])
+
+    def race(objective: Objective, pose: Pose, *_: object) -> tuple[torch.Tensor, Pose, torch.Tensor]:
+        return torch.arange(4), moved(pose, 1.0), ends
+
+    monkeypatch.setattr(unite, "_race", race)
+    watch = watch_of(best)
+    gained = best.challenge(torch.arange(4), best.pose, SCHEDULE, watch)
+    assert gained.tolist() == [0]
+    assert best.value.tolist() == [99.0, 100.0, 100.0, 100.0]
+    assert best.pose.transl[:, 0, 2].tolist() == [4.0, 3.0, 3.0, 3.0]
+    assert [watch.stop(row) for row in range(2)] == ["steps, 1 restarts", "steps"]
+
+
+def test_a_challenger_is_compared_with_its_own_pair(best: "unite._Best", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two starts of the third pair and one of the first, the second and the third won their races."""
+
+    def race(objective: Objective, pose: Pose, *_: object) -> tuple[torch.Tensor, Pose, torch.Tensor]:
+        return torch.tensor([1, 2]), moved(pose[torch.tensor([1, 2])], 1.0), torch.tensor([50.0, 200.0])
+
+    monkeypatch.setattr(unite, "_race", race)
+    pairs = torch.tensor([2, 2, 0])
+    assert best.challenge(pairs, best.pose[pairs], SCHEDULE, watch_of(best)).tolist() == [2]
+    assert best.value.tolist() == [100.0, 100.0, 50.0, 100.0]
+    assert best.pose.transl[:, 0, 2].tolist() == [3.0, 3.0, 4.0, 3.0]
+
+
+def test_nothing_is_challenged_when_the_time_is_over(best: "unite._Best", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unite, "_race", lambda *_: pytest.fail("there is no time left"))
+    late = Watch(range(4), None, None, deadline=0.0)
+    assert best.challenge(torch.arange(4), best.pose, SCHEDULE, late).tolist() == []
