@@ -198,6 +198,7 @@ def lies_closer_exchanged(
     if not contacts:
         return False
     options, prepared = options or FitOptions(), fit_body(body)
+    check_observation(observation, options)
     start = initial_pose(observation, prepared)
     given = [replace(contact, weight=contact.confidence) for contact in contacts]
     exchanged = [contact.swapped for contact in given]

@@ -1,11 +1,13 @@
 """Depths against spheres, whose answer is known."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 import trimesh
 
-from apu.body.collide import Collider, penetration
+from apu.body.collide import Collider, Colliders, penetration
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose
 from apu.fit.proxy import fit_body
@@ -122,3 +124,26 @@ def test_a_collider_that_remembers_answers_like_a_new_one(ball: trimesh.Trimesh)
         torch.testing.assert_close(answers[0][near], answers[1][near], atol=1e-5, rtol=0)
         sides.add(int(near.sum()))
     assert len(sides) > 3, "they did move"
+
+
+def test_a_kept_collider_gives_what_a_new_one_gives_whatever_it_was_asked_before(ball: trimesh.Trimesh) -> None:
+    """To the last bit, also which of the faces at an edge is nearest; and every thread has its own."""
+    random, faces = np.random.default_rng(1), np.asarray(ball.faces)
+    rest = torch.as_tensor(np.asarray(ball.vertices), dtype=torch.float32)
+    used, new = Colliders(faces, rest), Colliders(faces, rest)
+    for _ in range(3):
+        other = used.of(2)
+        other.update(torch.as_tensor(random.standard_normal((2, 1, 3)), dtype=torch.float32) + 3 * rest)
+        other.query(torch.as_tensor(random.standard_normal((2, 50, 3)), dtype=torch.float32))
+    bodies = 0.8 * rest + torch.tensor([[[0.1, 0, 0]], [[0, 0.2, 0]]])
+    points = torch.cat([bodies[:, faces[:, :2]].mean(2), 0.9 * bodies], 1)
+    answers = []
+    for kept in (used, new):
+        collider = kept.of(2)
+        collider.update(bodies)
+        answers.append(collider.query(points, ignored=0.1))
+    for mine, theirs in zip(*answers, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=0, rtol=0)
+    assert used.of(2) is other
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(used.of, 2).result() is not other
