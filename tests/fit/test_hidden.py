@@ -133,7 +133,7 @@ class TestArms:
         self, scene: Scene, observed: Observed, body: BodyModel
     ) -> None:
         """The left arm of person 1 hangs; a contact that weighs little asks its hand to the other's shoulder."""
-        touch = replace(contact(part("shoulder", "right"), part("hand", "left")), weight=1e-3)
+        touch = replace(contact(part("shoulder", "right"), part("hand", "left")), weight=3e-3)
         unseen = without(observed(body, scene.truth, noise=0.0), ["left_elbow", "left_wrist"])
         held = (FitOptions(), FitOptions(hidden_arm_sigma=FitOptions().arm_sigma))
         loose, firm = (fit_pair(unseen, (touch,), body, options=options) for options in held)
