@@ -235,20 +235,26 @@ class Colliders:
     def __init__(self, faces: Int[np.ndarray, "faces 3"], rest: Float[Tensor, "vertices 3"]):
         self._faces, self._rest, self._kept = faces, rest, threading.local()
 
-    def of(self, bodies: int) -> Collider:
-        """A collider of so many bodies that knows nothing of them yet."""
+    def of(self, bodies: int, *, anew: bool = True) -> Collider:
+        """A collider of so many bodies.
+
+        Args:
+            anew: it knows nothing of the bodies yet; False: it may know where they were.
+        """
         kept: dict[int, Collider] = self._kept.__dict__.setdefault("by_number", {})
         collider = kept.pop(bodies, None) or self._built(bodies)
         if len(kept) == _MOST_KEPT:
             del kept[next(iter(kept))]
         kept[bodies] = collider  # the last used comes last
-        collider.forget()
+        if anew:
+            collider.forget()
         return collider
 
     @torch.inference_mode(False)  # it may be used under autograd too
     def _built(self, bodies: int) -> Collider:
         collider = Collider(self._faces, len(self._rest), bodies, self._rest.device)
         collider.update(self._rest.expand(bodies, -1, -1))
+        collider.forget()
         return collider
 
 

@@ -98,7 +98,7 @@ class Objective:
         self._standing = bool((problem.weight[..., ANKLES] > 0).any())
         self._skin_vertices = int(body.skin_faces.max()) + 1
         self.faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
-        self._colliders: dict[int, Collider] = {}
+        self._met: set[int] = set()  # numbers of bodies; shared by the objectives of some of the pairs
 
     def __getitem__(self, index: Tensor) -> "Objective":
         """The objective of some of the pairs."""
@@ -157,11 +157,10 @@ class Objective:
         Args:
             bodies: the points of `FitBody.skin`.
         """
-        kept = self._colliders  # shared by the objectives of some of the pairs
-        if len(bodies) not in kept:
-            kept[len(bodies)] = self.body.colliders.of(len(bodies))
-        kept[len(bodies)].update(bodies[:, : self._skin_vertices])
-        return kept[len(bodies)]
+        collider = self.body.colliders.of(len(bodies), anew=len(bodies) not in self._met)
+        self._met.add(len(bodies))
+        collider.update(bodies[:, : self._skin_vertices])
+        return collider
 
     def contact_loss(self, pose: Pose) -> Float[Tensor, "N"]:
         """L_C alone, with the sharpest temperature: to compare the two assignments of people."""
