@@ -12,6 +12,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
+
+_SLIDE = 0.03
+"""Share of a contact's stiffness along the skins: the next step chooses its points anew, so that sliding is cheap."""
 
 
 class Term(NamedTuple):
@@ -80,26 +84,35 @@ def contact(
     Over the `best` closest pairs of samples k, with D_k = |v - u|^2 + bonus^2 (1 + n_v . n_u) and temperature t, the
     minimum is -t^2 log(mean_k exp(-D_k / t^2)); skin that faces the other skin is preferred.
 
+    The squared distance from a point to a skin curves across the skin and, near it, hardly along it (Pottmann and Hofer
+    2003), for another point is the nearest then. Rows with the full stiffness of (v - u) would glue together whichever
+    points came near first; these have `_SLIDE` of it along the skins. The gradient is the same.
+
     Args:
         points: samples of both parts of every contact, metres. normals: outward, unit. weight: W; 0: no contact.
         temperature, sigma, normal_bonus: metres.
 
     Returns:
-        Rows (N, C, best, 3) = sqrt(W p_k) (v - u) / sigma with p the soft choice; slopes (N, C, best, 3, 3) are by v
-        and, negated, by u.
+        Rows sqrt(W p_k) S^-1 (v - u) / sigma, (N, C, best, 3), and slopes sqrt(W p_k) S / sigma by v and, negated, by
+        u, (N, C, best, 3, 3); p is the soft choice, n the common normal, S = n n^T + sqrt(slide) (I - n n^T).
     """
     index = _closest_pairs(_distances(points, normals, normal_bonus), best)
     (v, u), (n_v, n_u) = (
         [a[:, p].gather(2, index[..., p, None].expand(*index.shape[:-1], 3)) for p in (0, 1)] for a in (points, normals)
     )
-    exact = (v - u).square().sum(-1) + normal_bonus**2 * (1 + (n_v * n_u).sum(-1))
+    gap = v - u
+    exact = gap.square().sum(-1) + normal_bonus**2 * (1 + (n_v * n_u).sum(-1))
     t2 = temperature**2
     soft = -t2 * (torch.logsumexp(-exact / t2, -1) - math.log(index.shape[-2]))
     value = 0.5 * (weight * soft).sum(-1) / sigma**2
     choice = torch.softmax(-exact.detach() / t2, -1)
     factor = (weight[..., None] * choice).sqrt()[..., None] / sigma
-    eye = torch.eye(3, dtype=points.dtype, device=points.device)
-    return ContactTerm(Term(value, factor * (v - u), factor[..., None] * eye), index)
+    apart = normalize(n_u - n_v, dim=-1)
+    across = (gap * apart).sum(-1, keepdim=True) * apart
+    slide, eye = _SLIDE**0.5, torch.eye(3, dtype=points.dtype, device=points.device)
+    slope = slide * eye + (1 - slide) * apart[..., None] * apart[..., None, :]
+    residual = factor * (across + (gap - across) / slide)
+    return ContactTerm(Term(value, residual, factor[..., None] * slope), index)
 
 
 def _distances(

@@ -208,10 +208,10 @@ class Objective:
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             # (N, P, C * best): ids of the chosen samples of either person.
             ids = problem.part_index.gather(-1, best.permute(0, 3, 1, 2)).flatten(2)[..., None]
-            factor = term.slope[..., 0, 0].flatten(1)
-            weight = torch.stack([factor, -factor], 1)[..., None]
-            jacobian = samples.jacobian(frames, skinned, ids, weight, shape=phase.shape)
-            add_rows(hessian, gradient, _of_both(jacobian.flatten(2, 3)), term.residual.flatten(1))
+            signs = points.new_tensor([1.0, -1.0])[:, None, None].expand(ids.shape)
+            jacobian = samples.jacobian(frames, skinned, ids, signs, shape=phase.shape)
+            rows = term.slope.flatten(1, 2)[:, None] @ jacobian
+            add_rows(hessian, gradient, _of_both(rows.flatten(2, 3)), term.residual.flatten(1))
 
         return Contribution({"contact": term.value}, add)
 

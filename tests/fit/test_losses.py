@@ -96,12 +96,23 @@ class TestContact:
         points = (doubles(1, 2, 2, 8, 3) * 0.1).requires_grad_()
         term, index = self.term(points, temperature=0.1, best=8 * 8)
         (expected,) = torch.autograd.grad(term.value.sum(), points)
-        pull = term.slope[..., 0, 0][..., None] * term.residual
+        pull = torch.einsum("ncbr,ncbrd->ncbd", term.residual, term.slope)
         given = torch.zeros_like(expected)
         for person, sign in ((0, 1.0), (1, -1.0)):
             at = index[..., person, None].expand(*index.shape[:-1], 3)
             given[:, person].scatter_add_(2, at, sign * pull)
         torch.testing.assert_close(given, expected)
+
+    @pytest.mark.parametrize("gap", [0.0, 0.001, 0.2])
+    def test_points_of_skin_slide_on_each_other_and_part_only_against_the_full_pull(self, gap: float) -> None:
+        points = torch.zeros(1, 2, 1, 1, 3, dtype=torch.float64)
+        points[0, 1, ..., 2] = gap
+        normals = torch.tensor([[0.0, 0, 1], [0, 0, -1]], dtype=torch.float64)[None, :, None, None]
+        one = torch.ones(1, 1, dtype=torch.float64)
+        term, _ = losses.contact(points, normals, one, temperature=0.02, sigma=0.5, best=1, normal_bonus=0.03)
+        slope = term.slope[0, 0, 0]
+        along, across = 4.0 * losses._SLIDE, 4.0
+        torch.testing.assert_close(slope.T @ slope, torch.diag(slope.new_tensor([along, along, across])))
 
     def test_skin_that_faces_the_other_is_preferred(self) -> None:
         points = torch.zeros(1, 2, 1, 2, 3, dtype=torch.float64)
