@@ -2,7 +2,9 @@
 
 The published fit would take most of an hour per pair, so its time is its steps until it stops, counted on the path with
 the fast inside test (`apu.fit.reference.fast_inside`; the same steps), times the median seconds of measured steps, in
-the second stage with dense winding numbers. It has all cores; the engine and Adam have one thread, as in the program.
+the second stage with dense winding numbers. It has all cores. The engine and Adam have one thread, as in the program,
+and that is what `ratio_to_reference` compares with; for `ratio_to_reference_in_batch` the engine has all cores too,
+with the same pairs over and over as one batch.
 """
 
 import argparse
@@ -10,12 +12,10 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,11 @@ from apu.bench.measure import measure
 from apu.bench.memory import PeakMemory
 from apu.bench.methods import Pair, contacts_for
 from apu.bench.profile import sampled
+from apu.bench.timing import median, timed
+from apu.bench.together import seconds_per_pair
 from apu.body.model import BodyModel, load_body
-from apu.errors import ApuError, FitError, InputError
-from apu.fit import FitCancelled, fit_pair, fit_pairs
+from apu.errors import ApuError, InputError
+from apu.fit import FitCancelled, fit_pair
 from apu.fit.adam import AdamOptions, fit_adam
 from apu.fit.proxy import fit_body
 from apu.fit.reference import (
@@ -44,15 +46,12 @@ from apu.fit.reference import (
     run_stage,
 )
 from apu.fit.start import initial_pose
-from apu.processes import processes
 from apu.synth.recipe import load_classes
 from apu.types import BodyParams, Contact, FitResult, Side
 
 FIGURES = ("joint_pa_mpjpe_mm", "mean_penetration_mm", "max_penetration_mm", "contact_gap_mm", "reprojection_512")
 """Of `apu.bench.measure`, for the comparison."""
 
-_SETTLE_S = 0.2
-"""So long a process of a pool is busy with its first task, for the others to take theirs."""
 _EQUAL = 1.01
 """Objectives that differ by no more than this factor are called the same minimum."""
 
@@ -122,7 +121,8 @@ def run(
 
     Returns:
         What ``--json`` prints: seconds (`single_s`, `single_p95_s`, `batch16_s_per_pair`, `refit_s`, `first_result_s`),
-        ratios (`ratio_to_reference`, `ratio_to_adam`), `peak_memory_mb`, and what is behind them.
+        ratios (`ratio_to_reference`, `ratio_to_reference_in_batch`, `ratio_to_adam`), `peak_memory_mb`, and what is
+        behind them.
 
     Raises:
         InputError: no pair could be drawn.
@@ -139,9 +139,13 @@ def run(
         tell("Fitting each pair")
         results, seconds = _singles(loaded, body, repeats)
         tell("Refits and first results")
-        refit, first = _refits(loaded, results, body, repeats), _first_results(loaded, body)
+        refit, soonest = _refits(loaded, results, body, repeats), _first_results(loaded, body)
         tell("Many pairs together")
-        batches = _batches(loaded, body, body_path, repeats, options)
+        crowd = [options.crowd] if body.device.type == "cuda" else []
+        sizes = [1, max(options.batch // 4, 1), options.batch, *crowd]
+        batches = seconds_per_pair([one.pair for one in loaded], body, body_path, sizes=sizes, repeats=repeats)
+        first = [one.pair for one in loaded[: options.reference_pairs]]
+        (beside_batch,) = seconds_per_pair(first, body, body_path, sizes=[options.batch], repeats=repeats).values()
         tell("Memory, in a process of its own")
         memory = _memory(loaded[0].pair, body_path, device)
         tell("Where the time goes")
@@ -163,13 +167,14 @@ def run(
     objectives = {name: [c[name]["objective"] for c in compared] for name in ("engine", "adam")}
     return {
         "ratio_to_reference": _ratio(published, [c["engine"] for c in beside]),
+        "ratio_to_reference_in_batch": float(np.mean([r["seconds"] for r in published])) / beside_batch,
         "ratio_to_adam": _ratio([c["adam"] for c in compared], [c["engine"] for c in compared]),
-        "single_s": _median(seconds),
+        "single_s": median(seconds),
         "single_p95_s": float(np.percentile(seconds, 95)),
         "batch16_s_per_pair": batches[str(options.batch)],
-        "refit_s": _median(refit),
+        "refit_s": median(refit),
         "refit_p95_s": float(np.percentile(refit, 95)) if refit else None,
-        "first_result_s": _median(first),
+        "first_result_s": median(soonest),
         "peak_memory_mb": memory,
         "device": device,
         "pairs_per_second": 1 / min(batches.values()),
@@ -183,13 +188,13 @@ def run(
         "reference": {
             "seconds": [r["seconds"] for r in published],
             "steps": [r["steps"] for r in published],
-            "step_s": [_median(s for r in published for s in r["step_seconds"][stage]) for stage in range(2)],
+            "step_s": [median(s for r in published for s in r["step_seconds"][stage]) for stage in range(2)],
             "measured_steps": [sum(len(r["step_seconds"][stage]) for r in published) for stage in range(2)],
             "threads": _cores(device),
         },
         "profile_s": profile,
         "lower_bound_s": profile["penetration query"] + profile["solve"],
-        "iterations": _median(float(r.iterations) for r in results),
+        "iterations": median(float(r.iterations) for r in results),
         "pairs": len(loaded),
         "settings": settings(device=device, seed=seed, asked_pairs=pairs, repeats=repeats),
     }
@@ -215,23 +220,9 @@ def _fit(pair: Pair, body: BodyModel, *, start: BodyParams | None = None) -> Fit
     return fit_pair(*pair, body, start=start)
 
 
-def _timed(work: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
-    """What it gives, and wall seconds; on a GPU, until its work is done."""
-    _wait(device)
-    began = time.perf_counter()
-    result = work()
-    _wait(device)
-    return result, time.perf_counter() - began
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def _singles(loaded: Sequence[_Loaded], body: BodyModel, repeats: int) -> tuple[list[FitResult], list[float]]:
     """Every pair by itself: the fit, and the median of its seconds; rounds over all pairs, so that noise spreads."""
-    rounds = [[_timed(lambda one=one: _fit(one.pair, body), body.device) for one in loaded] for _ in range(repeats)]
+    rounds = [[timed(lambda one=one: _fit(one.pair, body), body.device) for one in loaded] for _ in range(repeats)]
     seconds = np.median([[s for _, s in row] for row in rounds], axis=0)
     return [result for result, _ in rounds[0]], seconds.tolist()
 
@@ -244,9 +235,9 @@ def _refits(loaded: Sequence[_Loaded], results: Sequence[FitResult], body: BodyM
         if contacts:
             edited = (observation, _edited(contacts))
             runs = [
-                _timed(lambda e=edited, r=result: _fit(e, body, start=r.params), body.device) for _ in range(repeats)
+                timed(lambda e=edited, r=result: _fit(e, body, start=r.params), body.device) for _ in range(repeats)
             ]
-            seconds.append(_median(s for _, s in runs))
+            seconds.append(median(s for _, s in runs))
     return seconds
 
 
@@ -271,51 +262,6 @@ def _first_result(pair: Pair, body: BodyModel) -> float:
     return seen[0] - began
 
 
-def _batches(
-    loaded: Sequence[_Loaded], body: BodyModel, body_path: Path | None, repeats: int, options: SpeedOptions
-) -> dict[str, float]:
-    """Seconds per pair of pairs fitted together, by their number; the pairs repeat where there are too few.
-
-    On a CPU in one process per core, which have started and fitted before; a GPU takes them all at once.
-    """
-    on_gpu, cores = body.device.type == "cuda", os.cpu_count() or 1
-    per_pair = {}
-    with processes(cores, _prepare, body_path, loaded[0].pair) if not on_gpu else nullcontext() as pool:
-        if pool is not None:
-            list(pool.map(time.sleep, [_SETTLE_S] * cores))  # every process is there
-        for size in (1, max(options.batch // 4, 1), options.batch, *([options.crowd] if on_gpu else [])):
-            pairs = list(islice(cycle(one.pair for one in loaded), size))
-            if pool is None:
-                together = partial(_fit_all, pairs, body)
-            else:
-                shares = [pairs[core::cores] for core in range(min(cores, size))]
-                together = lambda shares=shares: list(pool.map(_fit_share, shares))  # noqa: E731
-            per_pair[str(size)] = _median(_timed(together, body.device)[1] for _ in range(repeats)) / size
-    return per_pair
-
-
-_body: BodyModel
-"""Of a process that fits its share of a batch."""
-
-
-def _prepare(body_path: Path | None, pair: Pair) -> None:
-    global _body
-    torch.set_num_threads(1)
-    _body = load_body(body_path)
-    _fit(pair, _body)  # compiles kernels
-
-
-def _fit_share(pairs: Sequence[Pair]) -> None:
-    _fit_all(pairs, _body)
-
-
-def _fit_all(pairs: Sequence[Pair], body: BodyModel) -> None:
-    """Raises the first failure."""
-    results = fit_pairs([pair[0] for pair in pairs], [pair[1] for pair in pairs], body)
-    if failed := [result for result in results if isinstance(result, FitError)]:
-        raise failed[0]
-
-
 def _memory(pair: Pair, body_path: Path | None, device: str) -> float | None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(_memory_of_a_fit, pair, body_path, device).result()
@@ -336,13 +282,13 @@ def _compare(
 ) -> dict[str, dict[str, Any]]:
     """The engine and Adam side by side on one pair."""
     tell(f"Adam on {one.case.name}")
-    adam, adam_s = _timed(lambda: fit_adam(*one.pair, body, adam=options.adam), body.device)
-    engine = [_timed(lambda: _fit(one.pair, body), body.device)[1] for _ in range(repeats)]
+    adam, adam_s = timed(lambda: fit_adam(*one.pair, body, adam=options.adam), body.device)
+    engine = [timed(lambda: _fit(one.pair, body), body.device)[1] for _ in range(repeats)]
     return {
         "start": {"errors": _errors(result.start, one.case, body)},
         "engine": {
             "errors": _errors(result.params, one.case, body),
-            "seconds": _median(engine),
+            "seconds": median(engine),
             "objective": _objective(result),
         },
         "adam": {
@@ -370,7 +316,7 @@ def _published(one: _Loaded, body: BodyModel, options: SpeedOptions) -> dict[str
         "errors": _errors(fit.params, one.case, body),
         "steps": taken,
         "step_seconds": measured,
-        "seconds": sum(count * _median(seconds) for count, seconds in zip(taken, measured, strict=True)),
+        "seconds": sum(count * median(seconds) for count, seconds in zip(taken, measured, strict=True)),
     }
 
 
@@ -391,16 +337,12 @@ def _means(errors: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _ratio(slow: Sequence[Mapping[str, Any]], engine: Sequence[Mapping[str, Any]]) -> float:
     """The median over pairs of how many times the engine's seconds."""
-    return _median(a["seconds"] / b["seconds"] for a, b in zip(slow, engine, strict=True))
+    return median(a["seconds"] / b["seconds"] for a, b in zip(slow, engine, strict=True))
 
 
 def _share_not_above(engine: Sequence[float], adam: Sequence[float]) -> float:
     """Of the pairs, those where the engine's objective is at most Adam's and one per cent."""
     return float(np.mean([mine <= _EQUAL * theirs for mine, theirs in zip(engine, adam, strict=True)]))
-
-
-def _median(values: Iterable[float]) -> float:
-    return float(np.median(list(values)))
 
 
 def _cores(device: str) -> int:
@@ -440,7 +382,7 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
     ratios = {"engine": 1.0, "adam": report["ratio_to_adam"], "reference": report["ratio_to_reference"]}
     for name, errors in report["compared"].items():
         cells = (
-            (f"{_median(seconds[name][: len(reference['seconds'])]):.2f}", f"{ratios[name]:.0f}")
+            (f"{median(seconds[name][: len(reference['seconds'])]):.2f}", f"{ratios[name]:.0f}")
             if name in seconds
             else ("", "")
         )

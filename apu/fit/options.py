@@ -108,8 +108,7 @@ class FitOptions:
         gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.mixture`).
         doubt: what it costs the objective to fit without a contact of W = 1 that a program stated; a curator's contacts
             stay.
-        contenders: of a pair's starts (facings, readings of limbs in depth), so many go on after the first few steps.
-        leading: so many of those go on after the first phase.
+        leading: of a pair's starts (facings, readings of limbs in depth), so many go on after the first phase.
         strain: a first fit whose contact and interpenetration cost the objective more than this is annealed once more.
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
         max_seconds: of the fit's own thread, per pair; the best state stands after this time.
@@ -140,7 +139,6 @@ class FitOptions:
     stance: Stance = Stance()
     gmm_weight: float = 1.0
     doubt: float = 12.0
-    contenders: int = 6
     leading: int = 2
     strain: float = 3.0
     kick_depth: float = 0.005
@@ -152,7 +150,7 @@ class FitOptions:
         if not (self.schedule and self.refit):
             raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
-        _check_positive(self, [*sigmas, "max_seconds", "contact_pairs", "contenders", "leading", "reprojection_limit"])
+        _check_positive(self, [*sigmas, "max_seconds", "contact_pairs", "leading", "reprojection_limit"])
         zero = ("min_confidence", "border", "normal_bonus", "penetration_margin", "gmm_weight", "doubt", "strain")
         _check_positive(self, [*zero, "kick_depth", "kicks"], zero=True)
 

@@ -34,8 +34,6 @@ _TOGETHER = 4
 """Pairs of a batch on a CPU: more share no work and do not fit its cache. A GPU takes all at once."""
 _SAME = 0.05
 """Metres: starts whose joints are no further apart lead to one minimum."""
-_HEAT = 6
-"""Steps after which the contenders are chosen."""
 _BETTER = 1e-3
 """A restart counts where it lowers the objective by more than this share."""
 
@@ -219,11 +217,12 @@ def _solve(
     """
     options, owner = objective.options, watch.owner.to(begin.transl.device)
     first, *rest = phases
-    rows, pose, value = _eliminate(objective, begin, first, watch, torch.arange(len(owner), device=owner.device), owner)
+    every = torch.arange(len(owner), device=owner.device)
+    rows, pose, value = _first_phase(objective, begin, first, watch, every, owner)
     objective = objective[rows]
     without, of = objective.each_without_one()
     if len(of) and not watch.late:
-        kept, other, other_value = _eliminate(without, begin[rows[of]], first, watch, rows[of], owner[rows[of]])
+        kept, other, other_value = _first_phase(without, begin[rows[of]], first, watch, rows[of], owner[rows[of]])
         objective, rows = objective.joined(without[kept]), torch.cat([rows, rows[of][kept]])
         pose, value = joined(pose, other), torch.cat([value, other_value])
         lead = _leading(value, owner[rows], options.leading)
@@ -281,7 +280,7 @@ def _leading(value: Float[Tensor, "N"], owner: Int[Tensor, "N"], most: int) -> I
 def _distinct(
     skeleton: Skeleton, pose: Pose, value: Float[Tensor, "N"], owner: Int[Tensor, "N"]
 ) -> Int[Tensor, "distinct"]:
-    """The rows but those that lie where a lower one of the same pair does: they go to the same minimum."""
+    """The rows but those that lie where a lower one (or an equal, earlier) of the pair does: they go to one minimum."""
     _, pair, counts = owner.unique_consecutive(return_inverse=True, return_counts=True)
     place = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[pair]
     shape = len(counts), int(counts.max())
@@ -289,14 +288,16 @@ def _distinct(
     where, height = joints.new_full((*shape, *joints.shape[1:]), torch.nan), value.new_full(shape, torch.nan)
     where[pair, place], height[pair, place] = joints, value
     apart = (where[:, :, None] - where[:, None]).norm(dim=-1).amax(-1)
-    doubled = ((height[:, None] < height[:, :, None]) & (apart < _SAME)).any(2)
+    mine, other = height[:, :, None], height[:, None]
+    earlier = torch.ones(shape[1], shape[1], dtype=torch.bool, device=pose.transl.device).tril(-1)
+    doubled = (((other < mine) | (earlier & (other == mine))) & (apart < _SAME)).any(2)
     return (~doubled[pair, place]).nonzero()[:, 0]
 
 
-def _eliminate(
+def _first_phase(
     objective: Objective, pose: Pose, phase: Phase, watch: Watch, rows: Int[Tensor, "N"], owner: Int[Tensor, "N"]
 ) -> tuple[Int[Tensor, "leading"], Pose, Float[Tensor, "leading"]]:
-    """The first phase of many starts: after a few steps only the contenders of each pair go on.
+    """The first phase of many starts, of which the leading ones of each pair go on, no two to one minimum.
 
     Args:
         owner: the pair of every start, those of one pair in a row.
@@ -304,16 +305,10 @@ def _eliminate(
     Returns:
         Which of the starts lead, their poses and objectives.
     """
-    options, kept = objective.options, torch.arange(len(rows), device=rows.device)
-    heats = [(phase, options.leading)]
-    if (owner.bincount() > options.contenders).any():
-        heats.insert(0, (replace(phase, steps=_HEAT), options.contenders))
-    for heat, most in heats:
-        pose, value = _anneal(objective[kept], pose, (heat,), watch, rows[kept])
-        several = _distinct(objective.body.skin.skeleton, pose, value, owner[kept])
-        lead = several[_leading(value[several], owner[kept[several]], most)]
-        kept, pose, value = kept[lead], pose[lead], value[lead]
-    return kept, pose, value
+    pose, value = _anneal(objective, pose, (phase,), watch, rows)
+    several = _distinct(objective.body.skin.skeleton, pose, value, owner)
+    lead = several[_leading(value[several], owner[several], objective.options.leading)]
+    return lead, pose[lead], value[lead]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,7 +18,7 @@ from apu.types import NUM_BETAS
 from .conftest import Scene
 
 NAN = float("nan")
-OPTIONS = FitOptions(contenders=3, leading=2)
+OPTIONS = FitOptions(leading=2)
 FULL = OPTIONS.schedule[0].steps
 
 
@@ -72,6 +72,9 @@ class TestDistinct:
     def test_of_starts_in_one_place_the_lower_stays(self, skeleton: Skeleton) -> None:
         assert distinct(skeleton, at(3.0, 3.01, 3.5), [2.0, 1.0, 9.0], [0, 0, 0]) == [1, 2]
 
+    def test_of_equally_low_starts_in_one_place_the_earlier_stays(self, skeleton: Skeleton) -> None:
+        assert distinct(skeleton, at(3.0, 3.01, 3.02), [1.0, 1.0, 1.0], [0, 0, 0]) == [0]
+
     def test_five_centimetres_tell_places_apart(self, skeleton: Skeleton) -> None:
         assert distinct(skeleton, at(3.0, 3.04), [1.0, 2.0], [0, 0]) == [0]
         assert distinct(skeleton, at(3.0, 3.06), [1.0, 2.0], [0, 0]) == [0, 1]
@@ -93,12 +96,12 @@ class TestDistinct:
     def test_what_is_not_a_number_takes_nobodys_place(self, skeleton: Skeleton) -> None:
         assert distinct(skeleton, at(3.0, 3.0), [NAN, 2.0], [0, 0]) == [0, 1]
 
-    def test_equally_low_starts_do_not_remove_each_other(self, skeleton: Skeleton) -> None:
+    def test_equally_low_starts_do_not_both_go(self, skeleton: Skeleton) -> None:
         assert distinct(skeleton, at(3.0, 3.0, 4.0), [1.0, 1.0, 2.0], [0, 0, 0])[-1] == 2
         assert len(distinct(skeleton, at(3.0, 3.0, 4.0), [1.0, 1.0, 2.0], [0, 0, 0])) > 1
 
 
-class Heats:
+class Descent:
     """Stands for the solver: every start stays where it is, at a given height; notes who took how many steps."""
 
     def __init__(self, value: Sequence[float]):
@@ -113,44 +116,34 @@ class Heats:
         return pose, self.value[rows]
 
 
-Eliminate = Callable[[Heats, Pose, Sequence[int]], list[int]]
+FirstPhase = Callable[[Descent, Pose, Sequence[int]], list[int]]
 
 
 @pytest.fixture
-def eliminate(scene: Scene, body: BodyModel, monkeypatch: pytest.MonkeyPatch) -> Eliminate:
-    """Which starts lead after the first phase, when three contend and two may lead."""
+def first_phase(scene: Scene, body: BodyModel, monkeypatch: pytest.MonkeyPatch) -> FirstPhase:
+    """Which starts lead after the first phase, when two may."""
 
-    def eliminate(heats: Heats, pose: Pose, owner: Sequence[int]) -> list[int]:
-        monkeypatch.setattr(unite, "_anneal", heats)
+    def first_phase(descent: Descent, pose: Pose, owner: Sequence[int]) -> list[int]:
+        monkeypatch.setattr(unite, "_anneal", descent)
         count, prepared = len(owner), fit_body(body)
         starts = [pose[i] for i in range(count)]
         problem = build_problem([scene.observation] * count, [()] * count, starts, prepared, OPTIONS)
         watch = Watch(owner, None, None, deadline=float("inf"))
-        kept, where, value = unite._eliminate(
+        kept, where, value = unite._first_phase(
             Objective(*problem, prepared, OPTIONS), pose, OPTIONS.schedule[0], watch, torch.arange(count), watch.owner
         )
         torch.testing.assert_close(where.transl, pose.transl[kept])
-        torch.testing.assert_close(value, heats.value[kept])
+        torch.testing.assert_close(value, descent.value[kept])
         return kept.tolist()
 
-    return eliminate
+    return first_phase
 
 
-class TestEliminate:
-    def test_after_a_few_steps_only_the_contenders_go_on(self, eliminate: Eliminate) -> None:
-        heats = Heats([5.0, 1.0, 4.0, 2.0, 3.0, 7.0, 6.0])
-        assert eliminate(heats, at(*range(3, 10)), [0, 0, 0, 0, 0, 1, 1]) == [1, 3, 5, 6]
-        assert heats.taken == [(list(range(7)), 6), ([1, 3, 4, 5, 6], FULL)]
+class TestFirstPhase:
+    def test_every_start_takes_all_of_it_and_the_lowest_lead(self, first_phase: FirstPhase) -> None:
+        descent = Descent([5.0, 1.0, 4.0, 2.0, 3.0, 7.0, 6.0])
+        assert first_phase(descent, at(*range(3, 10)), [0, 0, 0, 0, 0, 1, 1]) == [1, 3, 5, 6]
+        assert descent.taken == [(list(range(7)), FULL)]
 
-    def test_few_starts_all_take_the_whole_phase(self, eliminate: Eliminate) -> None:
-        heats = Heats([3.0, 1.0, 2.0, 4.0])
-        assert eliminate(heats, at(3, 4, 5, 6), [0, 0, 0, 1]) == [1, 2, 3]
-        assert heats.taken == [([0, 1, 2, 3], FULL)]
-
-    def test_no_place_among_the_contenders_is_taken_twice(self, eliminate: Eliminate) -> None:
-        heats = Heats([1.0, 2.0, 3.0, 4.0, 5.0])
-        assert eliminate(heats, at(3.0, 3.01, 3.02, 4.0, 5.0), [0] * 5) == [0, 3]
-        assert heats.taken[1] == ([0, 3, 4], FULL)
-
-    def test_no_leading_place_is_taken_twice(self, eliminate: Eliminate) -> None:
-        assert eliminate(Heats([1.0, 2.0, 3.0]), at(3.0, 3.01, 4.0), [0, 0, 0]) == [0, 2]
+    def test_no_leading_place_is_taken_twice(self, first_phase: FirstPhase) -> None:
+        assert first_phase(Descent([1.0, 2.0, 3.0]), at(3.0, 3.01, 4.0), [0, 0, 0]) == [0, 2]
