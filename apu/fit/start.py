@@ -1,5 +1,6 @@
 """Where a fit begins: an estimator's mesh carried over to the fit's body, or keypoints alone."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -18,7 +19,7 @@ from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem
 from apu.fit.proxy import FitBody, fit_body
-from apu.fit.solver import minimise
+from apu.fit.solver import Step, minimise
 from apu.metrics import used_confidence
 from apu.types import BODY_25, NUM_BETAS, SMPL_JOINTS, BodyParams, PairObservation
 
@@ -47,8 +48,11 @@ def initial_params(observation: PairObservation, body: BodyModel) -> BodyParams:
     return initial_pose(observation, fit_body(body)).params()
 
 
-def initial_pose(observation: PairObservation, body: FitBody) -> Pose:
+def initial_pose(observation: PairObservation, body: FitBody, *, observe: Callable[[Step], None] | None = None) -> Pose:
     """The start of a fit: meshes carried over where there are any, else the better of two standing figures.
+
+    Args:
+        observe: called after every step that places a standing figure; may raise to stop.
 
     Raises:
         FitError: a person has neither a mesh nor enough keypoints to place one.
@@ -60,7 +64,7 @@ def initial_pose(observation: PairObservation, body: FitBody) -> Pose:
     betas = tensor(estimate.betas) if estimate.body == body.model.name else None
     pose = shape_to_joints(rotations, tensor(estimate.joints), body.surface.skeleton, betas=betas)
     if not estimate.valid.all():
-        pose = _from_keypoints(observation, pose, body)
+        pose = _from_keypoints(observation, pose, body, observe)
     return pose
 
 
@@ -139,7 +143,9 @@ def _ridge(columns: Float[Tensor, "P R 14"], wanted: Float[Tensor, "P R"]) -> Fl
     return torch.linalg.solve(normal, columns.transpose(1, 2) @ wanted[..., None])[..., 0]
 
 
-def _from_keypoints(observation: PairObservation, known: Pose, body: FitBody) -> Pose:
+def _from_keypoints(
+    observation: PairObservation, known: Pose, body: FitBody, observe: Callable[[Step], None] | None
+) -> Pose:
     """Replace the people without a mesh by figures fitted to their keypoints, from the front and from the back."""
     missing = [p for p, valid in enumerate(observation.estimate.valid) if not valid]
     starts = []
@@ -153,7 +159,7 @@ def _from_keypoints(observation: PairObservation, known: Pose, body: FitBody) ->
     problem, samples, normals = build_problem([observation] * n, [()] * n, starts, body, _ALONE)
     objective, pose = Objective(problem, samples, normals, body, _ALONE), stack(starts)
     for phase in _ALONE_PHASES:
-        solution = minimise(objective, pose, phase)
+        solution = minimise(objective, pose, phase, observe=observe)
         pose = solution.pose
     fitted = pose[int(solution.value.argmin())]
     absent = torch.as_tensor(~observation.estimate.valid, device=fitted.transl.device)

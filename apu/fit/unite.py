@@ -26,7 +26,7 @@ from apu.fit.proxy import FitBody, fit_body
 from apu.fit.relief import nearest_reading, readings
 from apu.fit.solver import minimise
 from apu.fit.start import facings, initial_pose
-from apu.fit.watch import FitProgress, Watch
+from apu.fit.watch import FitCancelled, FitProgress, Watch, check_cancelled
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
 from apu.types import BodyParams, Contact, FitResult, PairObservation
 
@@ -144,7 +144,9 @@ def _fit_together(
     for pair, observation in enumerate(observations):
         try:
             check_observation(observation, options)
-            guesses[pair] = guess = initial_pose(observation, prepared)
+            guesses[pair] = guess = initial_pose(observation, prepared, observe=lambda _: check_cancelled(cancelled))
+        except FitCancelled:
+            raise
         except FitError as error:
             outcomes[pair] = error
             continue

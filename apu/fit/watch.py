@@ -21,6 +21,16 @@ class FitCancelled(FitError):
     """The person who started the fit stopped it."""
 
 
+def check_cancelled(cancelled: Callable[[], bool] | None) -> None:
+    """Ask the caller whether to go on.
+
+    Raises:
+        FitCancelled: the caller said no.
+    """
+    if cancelled is not None and cancelled():
+        raise FitCancelled("the fit was cancelled")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitProgress:
     """A fit on its way.
@@ -86,8 +96,7 @@ class Watch:
         """
         rows = self._rows[step.pairs]
         self._steps.append((rows, step.total, step.terms))
-        if self._cancelled is not None and self._cancelled():
-            raise FitCancelled("the fit was cancelled")
+        check_cancelled(self._cancelled)
         if self._progress is not None:
             pairs = self.owner[rows.cpu()]
             for pair in pairs.unique().tolist():

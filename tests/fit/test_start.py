@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, skinned_surface
 from apu.errors import FitError
-from apu.fit import fit_pair, initial_params
+from apu.fit import FitCancelled, fit_pair, initial_params, unite
 from apu.fit.proxy import fit_body
 from apu.fit.start import facings, initial_pose, shape_to_joints
 from apu.metrics import reprojection_error
@@ -48,6 +48,21 @@ def test_a_person_without_a_mesh_is_fitted_to_the_keypoints(scene, body: BodyMod
     assert reprojection_error(body.keypoints(start), observation)[0][person] < 12
     known = initial_params(scene.observation, body)
     np.testing.assert_array_equal(start.transl[1 - person], known.transl[1 - person])
+
+
+def test_a_fit_is_cancelled_while_a_person_without_a_mesh_is_being_placed(
+    scene, body: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unite, "build_problem", None)  # what follows the start
+    asked: list[bool] = []
+
+    def cancelled() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    with pytest.raises(FitCancelled):
+        fit_pair(without_mesh(scene.observation, 0), (), body, cancelled=cancelled)
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize("angle", [0.0, np.pi])
