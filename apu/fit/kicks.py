@@ -5,6 +5,7 @@ limbs is deeper than a limit, the state is taken again with these two pushed apa
 the keypoints hardly notice), one way and the other, as a new start.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -34,8 +35,13 @@ def locked_pairs(objective: Objective, pose: Pose, options: FitOptions) -> Int[T
     return (depth >= options.kick_depth).nonzero()[:, 0]
 
 
-def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> tuple[Int[Tensor, "M"], Pose]:
+def kicked_starts(
+    objective: Objective, pose: Pose, options: FitOptions, *, check: Callable[[], None] | None = None
+) -> tuple[Int[Tensor, "M"], Pose]:
     """New starts for the pairs that are locked in `pose`: their deepest pair of segments apart, both ways.
+
+    Args:
+        check: called in every step; may raise to stop.
 
     Returns:
         Which of the N pairs each of the M starts is for, two in a row, and the starts; M = 0 where nothing is locked.
@@ -54,7 +60,7 @@ def kicked_starts(objective: Objective, pose: Pose, options: FitOptions) -> tupl
     apart = places.new_tensor([0.5, -0.5])[:, None, None] * distance * away
     both = torch.stack([places + apart, places - apart], 1).flatten(0, 1)
     pairs, led = pairs.repeat_interleave(2), led.repeat_interleave(2, 0)
-    return pairs, _led(objective[pairs], pose[pairs], led, both)
+    return pairs, _led(objective[pairs], pose[pairs], led, both, check)
 
 
 def _vertices(objective: Objective, pose: Pose) -> Float[Tensor, "N 2 V 3"]:
@@ -86,12 +92,17 @@ def _spread(segment: Int[Tensor, "V"], which: int) -> Int[Tensor, "led"]:
     return members[torch.linspace(0, len(members) - 1, _LED, device=members.device).long()]
 
 
-def _led(objective: Objective, pose: Pose, led: Int[Tensor, "N 2 led"], target: Float[Tensor, "N 2 led 3"]) -> Pose:
+def _led(
+    objective: Objective, pose: Pose, led: Int[Tensor, "N 2 led"], target: Float[Tensor, "N 2 led 3"],
+    check: Callable[[], None] | None,
+) -> Pose:  # fmt: skip
     """A few Gauss-Newton steps that bring the led points to their targets while the other terms hold the rest."""
     skin = objective.body.skin
     phase = replace(objective.options.schedule[0], shape=False)  # a push moves people, it does not reshape them
     ones = torch.ones_like(led, dtype=target.dtype)[..., None]
     for _ in range(_STEPS):
+        if check is not None:
+            check()
         hessian, gradient = objective.evaluate(pose, phase).linearise()
         frames = skin.skeleton.frames(pose)
         skinned = skin.posed(pose, frames)

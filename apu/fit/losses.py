@@ -3,6 +3,7 @@
 Every term is half a sum of (robust) squares, so that Levenberg-Marquardt can use it. A term returns its value per pair
 and residual rows r with slopes dr/dx, scaled such that the gradient of the value is sum_i r_i dr_i/dx; where the
 term is robust or soft, the rows are the reweighted ones (their weights held, as in iterated reweighted least squares).
+The rows of contacts are scaled besides, so that they give the gradient and another curvature.
 Axes: N pairs, P = 2 people.
 """
 
@@ -86,7 +87,8 @@ def contact(
 
     The squared distance from a point to a skin curves across the skin and, near it, hardly along it (Pottmann and Hofer
     2003), for another point is the nearest then. Rows with the full stiffness of (v - u) would glue together whichever
-    points came near first; these have `_SLIDE` of it along the skins. The gradient is the same.
+    points came near first; these have `_SLIDE` of it along the skins. (Where both normals are the same, n is zero and
+    the rows are loose in all directions; the bonus lets such points hardly weigh.)
 
     Args:
         points: samples of both parts of every contact, metres. normals: outward, unit. weight: W; 0: no contact.

@@ -20,6 +20,8 @@ _MOST_TILT = 0.6
 """Radians of lean along the viewing direction that may be a mistake; more is a person who bends or lies."""
 _MOST_DOUBTED = 8
 """Contacts of a pair, the least sure ones, that a fit may go without: each is another start."""
+_FURTHEST = 100.0
+"""Metres of depth that an initial mesh may have."""
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINTS)}
 _POINT = {name: i for i, name in enumerate(BODY_25)}
 
@@ -81,7 +83,7 @@ def check_observation(observation: PairObservation, options: FitOptions) -> None
     """See that there is something to fit to, and a camera that sees it.
 
     Raises:
-        FitError: neither person has a usable keypoint, or the camera's matrix says nothing.
+        FitError: neither person has a usable keypoint, the camera's matrix says nothing, or a mesh is out of its sight.
     """
     if not used_confidence(observation, min_confidence=options.min_confidence, border=options.border).any():
         raise FitError(
@@ -93,6 +95,13 @@ def check_observation(observation: PairObservation, options: FitOptions) -> None
             f"{observation.image}: the camera's matrix must be finite and its focal lengths positive, "
             f"got {K.tolist()}; check the camera"
         )
+    for person in np.flatnonzero(observation.estimate.valid):
+        depth = float(observation.estimate.joints[person, 0, 2])
+        if not 0 < depth < _FURTHEST:
+            raise FitError(
+                f"{observation.image}: person {'AB'[person]}'s initial mesh must be in front of the camera and nearer "
+                f"than {_FURTHEST:.0f} m, got a depth of {depth:.1f} m; check the mesh, or fit without it"
+            )
 
 
 def build_problem(

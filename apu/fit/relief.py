@@ -79,9 +79,11 @@ def mirrored(pose: Pose, person: int, bone: Bone, skeleton: Skeleton) -> Pose:
 
 
 def _limbs(contacts: Sequence[Contact]) -> list[tuple[int, tuple[int, ...]]]:
-    """Person and joints of every limb that a contact names, to its furthest part that touches."""
+    """Person and joints of every limb that a contact of any weight names, to its furthest part that touches."""
     found: dict[tuple[int, int], tuple[int, ...]] = {}
     for contact in contacts:
+        if contact.weight <= 0:  # given up, or never asked for
+            continue
         for person, part in enumerate(contact.parts):
             sides = (Side.LEFT, Side.RIGHT) if part.side is Side.BOTH else (part.side,)
             for side in sides if part.name in _JOINTS else ():

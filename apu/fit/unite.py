@@ -87,7 +87,7 @@ def fit_pairs(
     Args:
         observations, contacts, starts: one per pair; otherwise as for `fit_pair`.
         threads: of a CPU, each with a few pairs at a time; `progress` and `cancelled` are then called by all of them.
-        options: `max_seconds` counts per pair: a batch of N may take N times as long.
+        options: `max_seconds` counts per pair: a batch of N may take N times as long, and its pairs share that time.
 
     Raises:
         ValueError: the lists differ in length. FitCancelled: `cancelled` said so.
@@ -230,7 +230,7 @@ def _solve(
         lead = _leading(value, owner[rows], options.leading)
         objective, rows, pose, value = objective[lead], rows[lead], pose[lead], value[lead]
     relaxed = pose
-    if rest:
+    if rest and not watch.late:
         lowest, pose, value = _race(objective, pose, rest, watch, rows, owner[rows], done=1 / len(phases))
     else:
         lowest = _leading(value, owner[rows], 1)
@@ -259,13 +259,15 @@ def _unlock(best: "_Best", relaxed: Pose, rest: Sequence[Phase], last: Sequence[
     Args:
         relaxed: every pair before `rest`, the phases that count interpenetration; `last` are the last of them.
     """
+    if watch.late:
+        return
     options = best.objective.options
     locked = locked_pairs(best.objective, best.pose, options)
     for attempt in range(options.kicks):
-        if not len(locked):
+        if not len(locked) or watch.late:
             return
         begin, phases = (best.pose, last) if attempt else (relaxed, rest)
-        which, starts = kicked_starts(best.objective[locked], begin[locked], options)
+        which, starts = kicked_starts(best.objective[locked], begin[locked], options, check=watch.check)
         gained = best.challenge(locked[which], starts, phases, watch)
         locked = gained if attempt else locked
 
@@ -356,14 +358,15 @@ def _anneal(
     *,
     done: float = 0.0,
 ) -> tuple[Pose, Float[Tensor, "N"]]:
-    """Run the phases, after `done` of the work; the poses and their final objectives."""
-    value = pose.transl.new_full((len(rows),), torch.nan)
+    """Run the phases, after `done` of the work; the poses and their last objectives. The first one runs in any case."""
     for k, phase in enumerate(phases):
         watch.enter(phase, rows, done=done + (1 - done) * k / len(phases))
         solution = minimise(objective, pose, phase, observe=watch, deadline=watch.deadline)
-        pose, value = solution.pose, solution.value
-    watch.ended(rows, solution.converged)
-    return pose, value
+        pose = solution.pose
+        if watch.late:
+            break
+    watch.ended(rows, solution.converged & (phase == phases[-1]))
+    return pose, solution.value
 
 
 def _race(
@@ -388,6 +391,9 @@ def _race(
     if phases[:-1]:
         pose, value = _anneal(objective, pose, phases[:-1], watch, rows, done=done)
         kept = _leading(value, owner, 1)
+        if watch.late:
+            watch.ended(rows[kept], torch.zeros_like(kept, dtype=torch.bool))
+            return kept, pose[kept], value[kept]
     done += (1 - done) * (1 - 1 / len(phases))
     pose, value = _anneal(objective[kept], pose[kept], phases[-1:], watch, rows[kept], done=done)
     lowest = _leading(value, owner[kept], 1)

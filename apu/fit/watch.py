@@ -96,7 +96,7 @@ class Watch:
         """
         rows = self._rows[step.pairs]
         self._steps.append((rows, step.total, step.terms))
-        check_cancelled(self._cancelled)
+        self.check()
         if self._progress is not None:
             pairs = self.owner[rows.cpu()]
             for pair in pairs.unique().tolist():
@@ -114,6 +114,14 @@ class Watch:
                 terms={name: float(value[best]) for name, value in step.terms.items()},
             )
         )  # fmt: skip
+
+    def check(self) -> None:
+        """Ask the caller whether to go on.
+
+        Raises:
+            FitCancelled: the caller said no.
+        """
+        check_cancelled(self._cancelled)
 
     def restarted(self, rows: Int[Tensor, "N"]) -> None:
         """These pairs took the outcome of a restart."""
@@ -148,5 +156,5 @@ class Watch:
 
     def stop(self, row: int) -> str:
         """Why a pair's fit ended."""
-        reason = "time" if self.late else "converged" if self._converged[row] else "steps"
+        reason = "converged" if self._converged[row] else "time" if self.late else "steps"
         return f"{reason}, {self._kicks[row]} restarts" if self._kicks[row] else reason
