@@ -27,6 +27,7 @@ _WIDE = 160
 
 @app.command("fit")
 def bench_fit(
+    context: typer.Context,
     scenes: Annotated[
         int, typer.Option(min=1, help="Simulated pairs, spread evenly over the classes; 24 give a first impression.")
     ] = 180,
@@ -58,6 +59,9 @@ def bench_fit(
     from apu.bench.table import tables
 
     device = best_device(device)
+    given = [name for name in ("scenes", "seed", "classes") if _given(context, name)]
+    if data and given:
+        raise InputError(f"--data measures all pairs of its folder; leave out --{given[0]}, which draws simulated ones")
     sources, asked = _recorded(data) if data else _drawn(classes, scenes, seed)
     with _stderr.status(f"Fitting {len(sources)} pairs ...") as shown:
         finished = 0
@@ -99,6 +103,11 @@ def bench_speed(
             progress=lambda doing: shown.update(f"{doing} ..."),
         )  # fmt: skip
     _show(values, tables(values), as_json)
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _drawn(classes: str, scenes: int, seed: int) -> "tuple[Sequence[Source], dict[str, Any]]":

@@ -58,7 +58,7 @@ class _PairFile(BaseModel):
     image: _Image
     joints: _Joints
     people: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
-    contacts: list[tuple[str, str]] | None = None
+    contacts: list[tuple[str, str]] | None = Field(default=None, max_length=100)
     simulated: bool = False
 
 
@@ -170,9 +170,12 @@ def _joints(given: _Joints, skeleton: Skeleton, path: Path) -> Float[np.ndarray,
 
 def _contacts(given: Sequence[tuple[str, str]] | None, path: Path) -> tuple[Contact, ...] | None:
     try:
-        return None if given is None else tuple(Contact(parts=(part(a), part(b)), source="data") for a, b in given)
+        contacts = [Contact(parts=(part(a), part(b)), source="data") for a, b in given or ()]
     except ValueError as error:
         raise FormatError(f"{path} cannot be used: {error}") from None
+    if len({contact.parts for contact in contacts}) < len(contacts):
+        raise FormatError(f"{path} cannot be used: it lists a contact twice; list every contact once")
+    return None if given is None else tuple(contacts)
 
 
 def _observation(people: People, content: _PairFile, stem: str, path: Path) -> tuple[PairObservation, bool]:

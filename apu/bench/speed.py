@@ -7,8 +7,6 @@ and that is what `ratio_to_reference` compares with; for `ratio_to_reference_in_
 with the same pairs over and over as one batch.
 """
 
-import argparse
-import json
 import math
 import os
 import time
@@ -22,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from apu.bench.case import Case, draws
@@ -159,7 +156,8 @@ def run(
         published = []
         for one in loaded[: options.reference_pairs]:
             tell(f"The published fit of {one.case.name}")
-            published.append(_published(one, body, options))
+            steps = math.ceil(options.dense_steps / len(first)) + 1
+            published.append(_published(one, body, options.published, dense_steps=steps))
     finally:
         torch.set_num_threads(threads)
     beside = compared[: len(published)]
@@ -172,7 +170,7 @@ def run(
         "single_s": median(seconds),
         "single_p95_s": float(np.percentile(seconds, 95)),
         "batch16_s_per_pair": batches[str(options.batch)],
-        "refit_s": median(refit),
+        "refit_s": median(refit) if refit else None,
         "refit_p95_s": float(np.percentile(refit, 95)) if refit else None,
         "first_result_s": median(soonest),
         "peak_memory_mb": memory,
@@ -300,16 +298,14 @@ def _compare(
     }
 
 
-def _published(one: _Loaded, body: BodyModel, options: SpeedOptions) -> dict[str, Any]:
+def _published(one: _Loaded, body: BodyModel, published: PublishedOptions, *, dense_steps: int) -> dict[str, Any]:
     """The published fit: accuracy and steps by the fast inside test, seconds by measured steps of the dense one."""
-    published = options.published
     with _threads(_cores(str(body.device))):
         fit = fit_published(*one.pair, body, dense=False, options=published)
         objective = PublishedObjective(
             *one.pair, body, fit.start, dense_inside(body, published), robust=published.robust
         )
-        steps = math.ceil(options.dense_steps / options.reference_pairs) + 1
-        dense = run_stage(objective, fit.stages[0].unknowns, published.stages[1], published, steps=steps)
+        dense = run_stage(objective, fit.stages[0].unknowns, published.stages[1], published, steps=dense_steps)
     measured = (fit.stages[0].seconds[1:] or fit.stages[0].seconds, dense.seconds[1:])
     taken = [len(stage.losses) for stage in fit.stages]
     return {
@@ -367,7 +363,7 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
         ("16 pairs together, each", "batch16_s_per_pair"), ("refit after one edit, median", "refit_s"),
         ("first result, median", "first_result_s"), ("lower bound: queries and solving", "lower_bound_s"),
     ):  # fmt: skip
-        speed.add_row(words, f"{report[name]:.3f}")
+        speed.add_row(words, "-" if report[name] is None else f"{report[name]:.3f}")
     speed.add_row("pairs per second", f"{report['pairs_per_second']:.2f}")
     memory = report["peak_memory_mb"]
     speed.add_row("memory of a fit, MB", "-" if memory is None else f"{memory:.0f}")
@@ -393,29 +389,3 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
     for part, spent in sorted(report["profile_s"].items(), key=lambda item: -item[1]):
         parts.add_row(part, f"{spent:.3f}", f"{spent / whole:.0%}")
     return [speed, compared, parts]
-
-
-def main() -> None:
-    """``python -m apu.bench.speed``."""
-    parser = argparse.ArgumentParser(description="How fast the fit is, alone and against the published fit and Adam.")
-    parser.add_argument("--pairs", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--body", type=Path, default=None)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    told = Console(stderr=True)
-    report = run(
-        pairs=args.pairs, seed=args.seed, device=args.device, repeats=args.repeats, body_path=args.body,
-        progress=told.print,
-    )  # fmt: skip
-    if args.json:
-        Console(soft_wrap=True, markup=False, highlight=False).print(json.dumps(report, indent=1))
-        return
-    for table in tables(report):
-        Console().print(table, "")
-
-
-if __name__ == "__main__":
-    main()

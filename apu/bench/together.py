@@ -41,7 +41,8 @@ def seconds_per_pair(
             if pool is None:
                 together = partial(_fit_all, some, body)
             else:
-                shares = [some[core::cores] for core in range(min(cores, size))]
+                # Pieces, so that pairs that repeat do not all go to one process.
+                shares = [some[size * core // cores : size * (core + 1) // cores] for core in range(cores)]
                 together = lambda shares=shares: list(pool.map(_fit_share, shares))  # noqa: E731
             taken[str(size)] = median(timed(together, body.device)[1] for _ in range(repeats)) / size
     return taken

@@ -103,7 +103,7 @@ class FitOptions:
         hidden_leg_sigma: legs whose knee is not seen are pulled straight, radians.
         limit_sigma: joint limits, radians beyond them.
         beta_sigma: L_beta, standard deviations of the shape space. child_sigma: of the 11th beta from the start.
-        transl_sigma: metres from the start along x, y, z (depth is what a start knows least).
+        transl_sigma: metres from the start along x, y, z.
         stance: how people stand on the floor, where their feet are seen.
         gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.mixture`).
         doubt: what it costs the objective to fit without a contact of W = 1 that a program stated; a curator's contacts

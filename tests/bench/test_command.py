@@ -72,6 +72,14 @@ def test_an_unknown_class_is_one_sentence(asked: list) -> None:
     assert not asked
 
 
+@pytest.mark.parametrize("option", [["--scenes", "3"], ["--seed", "9"], ["--classes", "hug"]])
+def test_what_draws_simulated_pairs_does_not_go_with_a_folder(option: list[str], asked: list, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["bench", "fit", "--data", str(tmp_path), *option])
+    assert isinstance(result.exception, InputError)
+    assert f"leave out {option[0]}" in str(result.exception)
+    assert not asked
+
+
 def test_the_help_names_every_method_and_option() -> None:
     text = CliRunner().invoke(app, ["bench", "fit", "--help"], env={"COLUMNS": "200"}).stdout
     for word in ("--scenes", "--seed", "--device", "--classes", "--jobs", "--json", "--data", "without contacts"):

@@ -125,6 +125,8 @@ PLACES = [[[0.0, 0.0, 3.0]] * 55] * 2
         ({"image": {"width": 0, "height": 5}}, "image.width: Input should be greater than 0"),
         ({"unit_of_everything": "m"}, "unit_of_everything: Extra inputs are not permitted"),
         ({"contacts": [["left hand", "tail"]]}, "a part must be one of hand, arm"),
+        ({"contacts": [["left hand", "torso"]] * 2}, "lists a contact twice"),
+        ({"contacts": [["left hand", "torso"]] * 101}, "contacts: List should have at most 100 items"),
         ({"people": [0, 0]}, "must name the two of the pair"),
         ({"people": [0, 2]}, "must name the two of the pair"),
         ({"joints": {"skeleton": "kinect", "frame": "camera", "unit": "m", "places": PLACES}}, "joints.skeleton"),

@@ -114,7 +114,7 @@ class TestLocked:
         pushes: list[tuple[float, Sequence[Phase]]] = []
         rows = torch.arange(len(best.value))
 
-        def kicked(objective: Objective, pose: Pose, options: FitOptions) -> tuple[torch.Tensor, Pose]:
+        def kicked(objective: Objective, pose: Pose, options: FitOptions, **_: object) -> tuple[torch.Tensor, Pose]:
             return rows[: len(pose.transl)], pose
 
         def challenge(pairs: torch.Tensor, starts: Pose, phases: Sequence[Phase], watch: Watch) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import itertools
 import threading
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,14 +11,15 @@ import torch
 
 from apu.body.model import BodyModel
 from apu.body.regions import regions_of
-from apu.body.skinning import NUM_PARAMS, stack
+from apu.body.skinning import NUM_PARAMS, Pose, stack
 from apu.errors import FitError
 from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair, fit_pairs, lies_closer_exchanged, unite
 from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Objective
-from apu.fit.options import Stance
+from apu.fit.options import Phase, Stance
 from apu.fit.problem import build_problem
 from apu.fit.proxy import fit_body
+from apu.fit.solver import Solution, minimise
 from apu.fit.start import initial_pose
 from apu.metrics import contact_gaps, reprojection_error
 from apu.types import Contact, FitResult
@@ -119,6 +121,43 @@ def test_a_cancelled_fit_stops_within_one_step(scene, touch: Contacts, body: Bod
     with pytest.raises(FitCancelled):
         fit_pair(scene.observation, touch, body, progress=seen.append, cancelled=lambda: len(seen) >= 3)
     assert len(seen) == 3
+
+
+def test_when_the_time_is_over_no_further_phase_begins(
+    scene, touch: Contacts, body: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phases: list[Phase] = []
+
+    def noted(objective: Objective, pose: Pose, phase: Phase, **options: Any) -> Solution:
+        phases.append(phase)
+        return minimise(objective, pose, phase, **options)
+
+    monkeypatch.setattr(unite, "minimise", noted)
+    for name in ("locked_pairs", "kicked_starts"):
+        monkeypatch.setattr(unite, name, None)
+    options = FitOptions(max_seconds=1e-6)
+    result = fit_pair(scene.observation, touch, body, options=options)
+    assert phases == [options.schedule[0]]
+    assert (result.stop, result.iterations) == ("time", 1)
+    assert result.params.finite
+
+
+def test_a_contact_without_weight_is_none(scene, touch: Contacts, body: BodyModel) -> None:
+    unweighed = fit_pair(scene.observation, [replace(touch[0], weight=0.0)], body)
+    without = fit_pair(scene.observation, (), body)
+    assert sum(v[-1] for v in unweighed.terms.values()) == pytest.approx(
+        sum(v[-1] for v in without.terms.values()), rel=1e-4
+    )
+    np.testing.assert_allclose(unweighed.params.body_pose, without.params.body_pose, atol=1e-3)
+
+
+@pytest.mark.parametrize("depth", [-10.0, 10_000.0, np.nan])
+def test_a_mesh_that_the_camera_cannot_see_is_named(scene, body: BodyModel, depth: float) -> None:
+    estimate = scene.observation.estimate
+    joints = estimate.joints.copy()
+    joints[1, :, 2] = depth
+    with pytest.raises(FitError, match=r"scene\.png: person B's initial mesh must be in front of the camera"):
+        fit_pair(replace(scene.observation, estimate=replace(estimate, joints=joints)), (), body)
 
 
 def test_pairs_fitted_together_are_fitted_as_alone(
@@ -312,6 +351,14 @@ def test_a_push_apart_keeps_the_shapes(scene, body: BodyModel) -> None:
     for pushed in (starts[0], starts[1]):
         torch.testing.assert_close(pushed.betas, start.betas)
         assert (pushed.transl - start.transl).norm(dim=-1).max() > 0.02
+
+    class Stopped(Exception): ...
+
+    def stop() -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        kicked_starts(objective, stack([start]), options, check=stop)
 
 
 def test_the_place_of_a_keypoint_that_is_not_used_does_not_matter(
