@@ -4,7 +4,7 @@ The published fit would take most of an hour per pair, so its time is its steps 
 the fast inside test (`apu.fit.reference.fast_inside`; the same steps), times the median seconds of measured steps, in
 the second stage with dense winding numbers. It has all cores. The engine and Adam have one thread, as in the program,
 and that is what `ratio_to_reference` compares with; for `ratio_to_reference_in_batch` the engine has all cores too,
-with the same pairs over and over as one batch.
+with the same pairs over and over, a process per core.
 """
 
 import math
