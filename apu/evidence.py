@@ -4,7 +4,7 @@ Keypoints see places in the image; a mesh knows, less well, what they do not: wh
 a hidden limb is, and how deep in the scene a limb lies. A mesh is moved onto its person's keypoints first, for
 estimators misplace people more than they misplace limbs. Then
 
-- keypoints whose left and right fit the mesh far better exchanged are exchanged, of an arm, a leg or a person;
+- keypoints whose left and right fit the mesh far better exchanged are exchanged (`apu.sides`);
 - those far from the mesh are trusted less, or not at all;
 - those that are missing are the mesh's guesses;
 - every point has a depth beside its person's pelvis.
@@ -23,16 +23,14 @@ from apu.body.parts import anchors
 from apu.body.rig import PARENTS
 from apu.camera import project
 from apu.formats.match import trusted_keypoints
-from apu.types import BODY_25, HAND_21, KEYPOINTS, SMPL_JOINTS, BodyPart, PairObservation, Side, mirror_name
+from apu.sides import sides
+from apu.types import BODY_25, HAND_21, KEYPOINTS, SMPL_JOINTS, BodyPart, PairObservation, Side
 
 Keypoints = Float[np.ndarray, "2 67 3"]
 
 _BODY = len(BODY_25)
 _INDEX = {name: i for i, name in enumerate(KEYPOINTS)}
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINTS)}
-_MIRROR = np.array([_INDEX[mirror_name(name)] for name in KEYPOINTS])
-_ARMS = np.array([i for i, n in enumerate(KEYPOINTS) if i >= _BODY or n.endswith(("elbow", "wrist"))])
-_LEGS = np.array([i for i, n in enumerate(BODY_25) if n.endswith(("knee", "ankle", "toe", "heel"))])
 
 _IN_TORSO = 0.5
 """Metres of an adult's torso, for lengths below that are known in metres."""
@@ -51,10 +49,6 @@ _WIDE = (0.0, 0.2, 0.4)
 """Half a trunk reaches from its flank to nearly the middle: shares of the way to the other flank."""
 
 _MESH_TRUST = 0.6
-_MESH_ERROR = 0.22
-"""Standard deviation of a mesh's joints in the image, once it lies on its person; torso lengths."""
-_SWAPPED = 0.03
-"""How often a detector exchanges left and right of a limb or a person."""
 _DOUBTED, _REFUSED = 0.6, 2.0
 """Torso lengths between a keypoint and the mesh from which it is trusted half, and not at all."""
 
@@ -107,7 +101,7 @@ def sight(seen: Keypoints | PairObservation) -> Sight | None:
     """
     if not isinstance(seen, PairObservation):
         return _sight(np.asarray(seen, float), None)
-    keypoints = trusted_keypoints(seen).astype(float)
+    keypoints = trusted_keypoints(sides(seen)[-1].observation).astype(float)
     if not seen.estimate.valid.all():
         return _sight(keypoints, None)
     return _sight(keypoints, seen)
@@ -143,7 +137,6 @@ def _sight(keypoints: Keypoints, of: PairObservation | None) -> Sight | None:
         unit = unit if np.isfinite(unit) else float(of.camera.K[0, 0] * torso / np.nanmean(marks[..., 2]))
         places = project(marks, of.camera)
         depth = (marks[..., 2] - of.estimate.joints[:, :1, 2]) / torso
-        keypoints = np.stack([_repaired(*pair, unit) for pair in zip(keypoints, places, strict=True)])
         places = places + np.stack([_offset(*pair) for pair in zip(keypoints, places, strict=True)])[:, None]
         confident = keypoints[..., 2] >= MIN_CONFIDENCE
         off = np.nan_to_num(np.linalg.norm(keypoints[..., :2] - places, axis=-1) / unit)
@@ -186,26 +179,6 @@ def _offset(keypoints: Float[np.ndarray, "67 3"], places: Float[np.ndarray, "67 
     """How far a person's keypoints lie from their mesh, the median of the body's."""
     used = (keypoints[:_BODY, 2] >= MIN_CONFIDENCE) & np.isfinite(places[:_BODY]).all(-1)
     return np.median((keypoints[:_BODY, :2] - places[:_BODY])[used], axis=0) if used.sum() > 2 else np.zeros(2)
-
-
-def _repaired(
-    keypoints: Float[np.ndarray, "67 3"], places: Float[np.ndarray, "67 2"], unit: float
-) -> Float[np.ndarray, "67 3"]:
-    """A person's keypoints, left and right exchanged where that fits the mesh so much better that it is likelier."""
-    places = places + _offset(keypoints, places)
-
-    def cost(tried: np.ndarray, index: np.ndarray) -> float:
-        off = np.linalg.norm(tried[index, :2] - places[index], axis=-1) / unit
-        counted = (tried[index, 2] >= MIN_CONFIDENCE) & np.isfinite(off)
-        return float(np.square(np.minimum(off, 1.0))[counted].sum()) / (2 * _MESH_ERROR**2)
-
-    for limb in (np.arange(len(KEYPOINTS)), _ARMS, _LEGS):
-        exchanged = keypoints.copy()
-        exchanged[limb] = keypoints[_MIRROR[limb]]
-        body = limb[limb < _BODY]
-        if cost(keypoints, body) - cost(exchanged, body) > np.log(1 / _SWAPPED):
-            keypoints = exchanged
-    return keypoints
 
 
 def _points(part: BodyPart, person: int, seen: Sight) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n"]]:

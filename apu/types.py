@@ -262,11 +262,12 @@ class FitResult:
         contacts: the ones used, people as in the observation. swapped: the answer's people were exchanged for this fit
             (smaller L_C).
         gaps_m: smallest distance between the two parts' regions, per contact, metres.
-        reprojection_512, reprojection_px: mean distance of confident keypoints per person; 512: as if the larger
-            side of the person's box were 512 pixels.
+        reprojection_512, reprojection_px: mean distance of confident keypoints per person, left and right as the fit
+            took them; 512: as if the larger side of the person's box were 512 pixels.
         max_penetration_m, mean_penetration_m: deepest and mean depth of the vertices inside the other body.
         kept: the automatic filter's verdict (reprojection_512 below the limit for both).
-        terms: objective terms by name, one value per step and last that of the result. stop: why the optimiser stopped.
+        terms: objective terms by name, one value per step and last that of the result. stop: why the optimiser stopped,
+            and whose keypoints it took with left and right exchanged.
         seconds, iterations, device, body, seed: how it was made. options: `FitOptions` as plain values.
     """
 

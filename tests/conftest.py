@@ -10,10 +10,11 @@ from beartype import BeartypeConf, beartype
 # An int is a fine float (PEP 484's numeric tower); the hook takes its checker by name only.
 sys.modules["shape_checker"] = checker = ModuleType("shape_checker")
 checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
-# All of the method but the module of the Warp kernel, whose annotations are Warp's own types.
+# All of the method but the modules of Warp kernels, whose annotations are Warp's own types.
+KERNELS = ("apu.body.collide", "apu.body.kernels", "apu.fit.kernels")
 ROOT = Path(__file__).parents[1]
 modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "apu").rglob("*.py")]
-jaxtyping.install_import_hook([m for m in modules if m != "apu.body.collide"], "shape_checker.check")
+jaxtyping.install_import_hook([m for m in modules if m not in KERNELS], "shape_checker.check")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

@@ -1,4 +1,5 @@
 # pyright: reportInvalidTypeForm=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOperatorIssue=false, reportIndexIssue=false
 # pyright: reportAssignmentType=false, reportGeneralTypeIssues=false, reportArgumentType=false
 # The kernel is Warp's language in Python's syntax; its names and operators are not Python's.
 """Which points of one body lie inside another, how deep, and where is the way out: NVIDIA Warp's BVH queries.
@@ -14,9 +15,7 @@ no vertex of the surface by more than n, at least d - m - n left: as long as tha
 and as long as it is large it is not near.
 """
 
-import logging
 import threading
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -26,7 +25,7 @@ import warp as wp
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-wp.config.log_level = logging.ERROR  # before anything of Warp's is used: it would greet on standard output
+from apu.body.kernels import torch_stream
 
 _SPACING = 8.0
 """Metres between bodies of a batch: more than any body's reach, so that no query finds a neighbour's surface."""
@@ -176,7 +175,7 @@ class Collider:
         self._box = lower, upper = by_axis.aminmax(dim=2)
         self._cells = self._origins - (lower + upper) / 2
         torch.add(vertices, self._cells[:, None], out=self._points.view_as(vertices))
-        with _torch_stream(self._points):
+        with torch_stream(self._points):
             if self._mesh is None:
                 points = wp.from_torch(self._points, dtype=wp.vec3)
                 self._mesh = wp.Mesh(points=points, indices=self._indices, bvh_leaf_size=4)
@@ -211,7 +210,7 @@ class Collider:
             *map(numbers, (depth, face)),
             vectors(bary),
         ]
-        with _torch_stream(points):
+        with torch_stream(points):
             wp.launch(_closest, dim=points.shape[:2], inputs=inputs, device=self.device)
         self._last, self._moved = (points, depth), torch.zeros_like(self._moved)
         return Inside(depth, face, bary)
@@ -256,13 +255,6 @@ class Colliders:
         collider.update(self._rest.expand(bodies, -1, -1))
         collider.forget()
         return collider
-
-
-def _torch_stream(tensor: Tensor) -> AbstractContextManager[object]:
-    """On a GPU, queue Warp's work behind PyTorch's; their streams know nothing of each other."""
-    if not tensor.is_cuda:
-        return nullcontext()
-    return wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(tensor.device)))
 
 
 def other_person(points: Float[Tensor, "bodies points 3"]) -> Float[Tensor, "bodies points 3"]:

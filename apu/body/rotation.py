@@ -1,21 +1,37 @@
-"""What roma does not have of rotations: cross products as matrices, and the derivative of the logarithm."""
+"""What roma does not have of rotations: the logarithm with its derivative, and steps, as fast as a fit needs them."""
+
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-
-def cross_matrix(v: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """[v]x, so that [v]x u = v x u."""
-    x, y, z = v.unbind(-1)
-    zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+from apu.body.kernels import launch, skinning_kernels
 
 
-def inverse_left_jacobian(rotvec: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """D log(exp([w]x) R) / dw at w = 0, for R = exp([rotvec]x): I - [r]x / 2 + (1/t^2 - cot(t/2)/(2t)) [r]x^2."""
-    angle = rotvec.norm(dim=-1)[..., None, None]
-    safe = angle.clamp_min(1e-3)
-    quadratic = torch.where(angle < 1e-3, 1 / 12, 1 / safe**2 - 1 / (2 * safe * torch.tan(safe / 2)))
-    cross = cross_matrix(rotvec)
-    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) - cross / 2 + quadratic * (cross @ cross)
+class Logarithm(NamedTuple):
+    """Of rotations R = exp([rotvec]x), angles up to pi.
+
+    Attributes:
+        rotvec: radians. by_turn: D log(exp([w]x) R) / dw at w = 0, the inverse of SO(3)'s left Jacobian:
+            I - [r]x / 2 + (1/t^2 - cot(t/2) / (2t)) [r]x^2 with t = |r|.
+    """
+
+    rotvec: Float[Tensor, "*batch 3"]
+    by_turn: Float[Tensor, "*batch 3 3"]
+
+
+def logarithm(rotations: Float[Tensor, "*batch 3 3"]) -> Logarithm:
+    """Rotation vectors and how they change with the rotations; nothing is noted down for autograd."""
+    flat = rotations.reshape(-1, 3, 3).contiguous()
+    found = Logarithm(torch.empty_like(flat[..., 0]), torch.empty_like(flat))
+    launch(skinning_kernels(flat.dtype).logarithm, (len(flat),), flat, *found)
+    return Logarithm(*(a.view(*rotations.shape[:-2], *a.shape[1:]) for a in found))
+
+
+def stepped(rotations: Float[Tensor, "*batch 3 3"], turn: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """exp([turn]x) R; nothing is noted down for autograd."""
+    flat = rotations.reshape(-1, 3, 3).contiguous()
+    result = torch.empty_like(flat)
+    launch(skinning_kernels(flat.dtype).step, (len(flat),), flat, turn.reshape(-1, 3).contiguous(), result)
+    return result.view(rotations.shape)

@@ -9,9 +9,11 @@ of joint j, p_j the joint's place and G its parent's global rotation. Then
 
     dx/dw_j = -[S_j - s_j p_j]x G_parent(j),      dx/dtransl = I.
 
-Pose correctives move the points; their derivative is left out (they are millimetres and vary slowly).
+Pose correctives move the points; their derivative is left out (they are millimetres and vary slowly). Large products
+are PyTorch's, what is small and many is in `apu.body.kernels`; nothing is noted down for autograd.
 """
 
+import warnings
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -23,8 +25,9 @@ from jaxtyping import Float, Int
 from smplx.lbs import lbs
 from torch import Tensor
 
+from apu.body.kernels import launch, skinning_kernels
 from apu.body.model import BodyModel
-from apu.body.rotation import cross_matrix
+from apu.body.rotation import stepped
 from apu.types import NUM_BETAS, BodyParams
 
 NUM_JOINTS = 22
@@ -33,6 +36,10 @@ NUM_PARAMS = 3 * NUM_JOINTS + NUM_BETAS + 3
 ROTATIONS, BETAS, TRANSL = slice(0, 66), slice(66, 77), slice(77, 80)
 
 _WRISTS, _HEAD = (20, 21), 15
+_FEW = 0.2
+"""Share of entries that are not zero below which a sparse matrix multiplies faster."""
+_LEAST_SHARE = 1e-7
+"""Of a bone in a sum of points: less is rounding."""
 _FACE_JOINTS, _HAND_JOINTS = slice(22, 25), (slice(25, 40), slice(40, 55))
 
 
@@ -67,10 +74,9 @@ class Pose:
 
     def step(self, delta: Float[Tensor, "*batch 80"]) -> "Pose":
         """The pose after a step in the tangent space: R <- exp([w]x) R; betas and translation are added to."""
-        turn = roma.rotvec_to_rotmat(delta[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)))
         return replace(
             self,
-            rotations=turn @ self.rotations,
+            rotations=stepped(self.rotations, delta[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3))),
             betas=self.betas + delta[..., BETAS],
             transl=self.transl + delta[..., TRANSL],
         )
@@ -104,34 +110,25 @@ def joined(*poses: Pose) -> Pose:
     return Pose(*(torch.cat([getattr(p, f.name) for p in poses]) for f in fields(Pose)))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Frames:
-    """Where the joints are, per person.
+class Frames(NamedTuple):
+    """Where the joints and their bones are, per person, in the camera's frame.
 
     Attributes:
-        place: camera frame, metres. place_dirs: its derivative by betas.
-        bones: homogeneous matrices that carry points of the unposed body along with each joint's bone.
-        origin_dirs: derivative by betas of where they carry its origin.
-        parent_rotation: the parent's global rotation (identity for the root).
+        rotation: of the joints, global. place: metres.
+        origin: where each bone carries the origin of the unposed body: its points go to rotation x + origin.
+        place_dirs, origin_dirs: derivative of place and origin by the 11 betas.
     """
 
+    rotation: Float[Tensor, "*batch 22 3 3"]
     place: Float[Tensor, "*batch 22 3"]
-    place_dirs: Float[Tensor, "*batch 22 3 11"]
-    bones: Float[Tensor, "*batch 22 4 4"]
-    origin_dirs: Float[Tensor, "*batch 22 3 11"]
-    parent_rotation: Float[Tensor, "*batch 22 3 3"]
+    origin: Float[Tensor, "*batch 22 3"]
+    place_dirs: Float[Tensor, "*batch 22 11 3"]
+    origin_dirs: Float[Tensor, "*batch 22 11 3"]
 
     @property
-    def rotation(self) -> Float[Tensor, "*batch 22 3 3"]:
-        """Of the joints, global."""
-        return self.bones[..., :3, :3]
-
-    @cached_property
-    def turning(self) -> Float[Tensor, "*batch 22 4 9"]:
-        """-[S - s p]x G of every joint (3 x 3, flattened) as a matrix that S and s, in a row, are multiplied with."""
-        # Column k of -[arm]x G is G_k x arm.
-        turn = cross_matrix(self.parent_rotation.transpose(-1, -2)).movedim(-1, -3).transpose(-1, -2).flatten(-2)
-        return torch.cat([turn, -self.place[..., None, :] @ turn], -2)
+    def flat(self) -> "Frames":
+        """With all people along one axis."""
+        return Frames(*(a.reshape(-1, *a.shape[self.rotation.ndim - 3 :]) for a in self))
 
 
 class Skinned(NamedTuple):
@@ -139,12 +136,10 @@ class Skinned(NamedTuple):
 
     Attributes:
         points: their places. shaped: those of the unposed body, under betas and pose correctives.
-        turn: what skinning multiplies the latter with, the mean of the bones' rotations.
     """
 
     points: Float[Tensor, "*batch points 3"]
     shaped: Float[Tensor, "*batch points 3"]
-    turn: Float[Tensor, "*batch points 3 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,52 +156,22 @@ class Skeleton:
     joint_dirs: Float[Tensor, "22 3 11"]
 
     @cached_property
-    def ancestors(self) -> Int[Tensor, "rounds 23"]:
-        """Every joint's parent, its second, fourth, ... ancestor; 22 is what is above the root, and above itself."""
-        rounds = [torch.tensor([*self.parents, -1], device=self.joints.device) % (NUM_JOINTS + 1)]
-        while (rounds[-1] < NUM_JOINTS).any():
-            rounds.append(rounds[-1][rounds[-1]])
-        return torch.stack(rounds[:-1])
-
-    @cached_property
-    def subtree(self) -> Float[Tensor, "22 22"]:
-        """1 where column j is row b or one of its ancestors: sums over subtrees as a product."""
-        matrix = torch.eye(NUM_JOINTS, dtype=self.joints.dtype, device=self.joints.device)
-        for b in range(1, NUM_JOINTS):
-            matrix[b] += matrix[self.parents[b]]
-        return matrix
-
-    def rest(self, betas: Float[Tensor, "*batch 11"]) -> Float[Tensor, "*batch 22 3"]:
-        """Joint places of the unposed body, metres."""
-        return self.joints + torch.einsum("jck,...k->...jc", self.joint_dirs, betas)
+    def tree(self) -> tuple[Int[Tensor, "22"], Float[Tensor, "22 3"], Float[Tensor, "22 11 3"]]:
+        """Parents, rest places and their derivative, as kernels take them."""
+        parents = torch.tensor(self.parents, dtype=torch.int32, device=self.joints.device)
+        return parents, self.joints.contiguous(), self.joint_dirs.transpose(1, 2).contiguous()
 
     def frames(self, pose: Pose) -> Frames:
-        """Forward kinematics: every frame is composed with its parent's, then its second, fourth ... ancestor's.
-
-        Places are followed by their derivatives by betas, which turn with them: (3, 1 + 11) per joint.
-        """
-        dirs = self.joint_dirs.expand(*pose.transl.shape[:-1], *self.joint_dirs.shape)
-        rest = torch.nn.functional.pad(torch.cat([self.rest(pose.betas)[..., None], dirs], -1), (0, 0, 0, 0, 0, 1))
-        parents = self.ancestors[0]
-        bone = rest - rest[..., parents, :, :]
-        bone[..., 0, :, 0] += pose.transl
-        still = torch.eye(3, dtype=rest.dtype, device=rest.device).expand_as(pose.rotations[..., :1, :, :])
-        frame = torch.cat([torch.cat([pose.rotations, still], -3), bone], -1)
-        for above in self.ancestors:
-            onto = frame[..., above, :, :]
-            frame = onto[..., :3] @ frame
-            frame[..., 3:] += onto[..., 3:]
-        rotation, place = frame.split((3, 1 + NUM_BETAS), -1)
-        origin = place - rotation @ rest
-        last = torch.eye(4, dtype=rest.dtype, device=rest.device)[3:].expand(*rest.shape[:-2], 1, 4)
-        joints = slice(NUM_JOINTS)
-        return Frames(
-            place=place[..., joints, :, 0],
-            place_dirs=place[..., joints, :, 1:],
-            bones=torch.cat([torch.cat([rotation, origin[..., :1]], -1), last], -2)[..., joints, :, :],
-            origin_dirs=origin[..., joints, :, 1:],
-            parent_rotation=rotation[..., parents[joints], :, :],
+        """Forward kinematics."""
+        rotations, betas, transl = (
+            a.reshape(-1, *a.shape[pose.transl.ndim - 1 :]).contiguous()
+            for a in (pose.rotations, pose.betas, pose.transl)
         )
+        like, batch = rotations, pose.transl.shape[:-1]
+        shapes = (NUM_JOINTS, 3, 3), (NUM_JOINTS, 3), (NUM_JOINTS, 3), *[(NUM_JOINTS, NUM_BETAS, 3)] * 2
+        found = Frames(*(like.new_empty(len(like), *shape) for shape in shapes))
+        launch(skinning_kernels(like.dtype).frames, (len(like),), *self.tree, rotations, betas, transl, *found)
+        return Frames(*(a.view(*batch, *a.shape[1:]) for a in found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,75 +209,131 @@ class SkinnedPoints:
         )
 
     def prepare(self) -> None:
-        """Make now what is made once: tensors first made in inference mode can have no part in autograd."""
-        _ = self._flat, self.skeleton.ancestors, self.skeleton.subtree
+        """Make now what is made once, before several threads want it."""
+        _ = self._flat, self._bones, self._dirs, self.skeleton.tree
 
     def shaped(self, pose: Pose) -> Float[Tensor, "*batch points 3"]:
         """Unposed places under the betas and the pose correctives."""
-        dirs, moved, correctives = self._flat
+        dirs, correctives = self._flat
         betas, turned = pose.betas.reshape(-1, NUM_BETAS), _turned(pose)
         places = self.rest.flatten() + betas @ dirs
-        places = places.index_add(-1, moved, turned.reshape(-1, turned.shape[-1]) @ correctives)
+        places += turned.reshape(-1, turned.shape[-1]) @ correctives
         return places.view(*pose.betas.shape[:-1], -1, 3)
 
     @cached_property
-    def _flat(self) -> tuple[Float[Tensor, "11 coordinates"], Int[Tensor, "moved"], Float[Tensor, "189 moved"]]:
-        """By the points' x, y, z in a row: `dirs`, the places that pose correctives move, and those correctives.
+    def _flat(self) -> tuple[Float[Tensor, "11 coordinates"], Tensor]:
+        """`dirs` and `correctives` (189, coordinates) by the points' x, y, z in a row; so they take half the time.
 
-        A product with them, so laid out, takes half the time; correctives move a quarter of the free body.
+        A bone's correctives move the points about its joint, in the free body 3 % of all: a CPU is faster with these.
         """
-        correctives = self.correctives.flatten(0, 1)
-        moved = correctives.any(1).nonzero()[:, 0]
-        return self.dirs.flatten(0, 1).T.contiguous(), moved, correctives[moved].T.contiguous()
+        correctives = self.correctives.flatten(0, 1).T.contiguous()
+        if correctives.device.type == "cpu" and correctives.count_nonzero() < _FEW * correctives.numel():
+            with warnings.catch_warnings():  # that PyTorch calls this layout beta
+                warnings.simplefilter("ignore", UserWarning)
+                correctives = correctives.to_sparse_csc()
+        return self.dirs.flatten(0, 1).T.contiguous(), correctives
+
+    @cached_property
+    def _bones(self) -> tuple[Int[Tensor, "points most"], Float[Tensor, "points most"]]:
+        """Those that carry each point, as many as any point has, and their shares of it."""
+        most = int((self.weights != 0).sum(1).max())
+        bone = self.weights.abs().topk(most).indices  # none after the first without a share
+        return bone.int(), self.weights.gather(1, bone)
 
     def posed(self, pose: Pose, frames: Frames) -> Skinned:
         """Linear blend skinning of all points."""
         shaped = self.shaped(pose)
-        blend = (self.weights @ frames.bones[..., :3, :].flatten(-2)).unflatten(-1, (3, 4))
-        turn = blend[..., :3]
-        return Skinned((turn @ shaped[..., None])[..., 0] + blend[..., 3], shaped, turn)
+        return Skinned(self._blended(shaped, frames.rotation, frames.origin), shaped)
+
+    def directions(self, rest: Float[Tensor, "points 3"], frames: Frames) -> Float[Tensor, "*batch points 3"]:
+        """Directions at the points, such as their normals, turned as skinning turns these."""
+        batch = frames.place.shape[:-2]
+        return self._blended(rest.expand(*batch, *rest.shape), frames.rotation, torch.zeros_like(frames.origin))
+
+    def _blended(
+        self,
+        rest: Float[Tensor, "*batch points 3"],
+        rotation: Float[Tensor, "*batch 22 3 3"],
+        origin: Float[Tensor, "*batch 22 3"],
+    ) -> Float[Tensor, "*batch points 3"]:
+        """Every point carried along by its bones, each by its share."""
+        posed = rest.new_empty(rest.shape)
+        flat = [a.reshape(-1, *a.shape[rest.ndim - 2 :]) for a in (rotation, origin, rest)]
+        launch(
+            skinning_kernels(rest.dtype).points,
+            (len(flat[0]), rest.shape[-2]),
+            *self._bones,
+            *flat,
+            posed.view(flat[2].shape),
+        )
+        return posed
 
     def jacobian(
         self,
         frames: Frames,
         skinned: Skinned,
-        index: Int[Tensor, "*batch rows support"],
-        weight: Float[Tensor, "*batch rows support"],
+        index: Int[Tensor, "*batch people rows support"],
+        weight: Float[Tensor, "*batch people rows support"],
+        slope: Float[Tensor, "*batch people rows asked 3"] | None = None,
         *,
         shape: bool = True,
-    ) -> Float[Tensor, "*batch rows 3 80"]:
+    ) -> Float[Tensor, "*batch people rows asked 80"]:
         """Derivative of weighted sums of the points by the 80 unknowns of their person.
+
+        In memory the rows of a pair's people lie side by side, as rows of all its unknowns are wanted.
 
         Args:
             frames, skinned: as `posed` took and gave them.
             index, weight: for every row the points it sums and their weights.
+            slope: what the derivative is multiplied with, such as a residual's; None for x, y and z.
             shape: False leaves out the derivative by betas.
         """
-        flat, support = index.flatten(-2), index.shape[-2:]
-        shaped = torch.take_along_dim(skinned.shaped, flat[..., None], -2).unflatten(-2, support)
-        shares = weight[..., None] * self.weights[index]  # (*batch, rows, support, 22)
-        lever = shares.transpose(-1, -2) @ torch.nn.functional.pad(shaped, (0, 1), value=1.0)
-        if not shape:
-            return _columns(self.skeleton, frames, lever, None)
-        turn = torch.take_along_dim(skinned.turn, flat[..., None, None], -3).unflatten(-3, support)
-        turn = (weight[..., None, None] * turn).transpose(-3, -2).flatten(-2)  # (*batch, rows, 3, support 3)
-        return _columns(self.skeleton, frames, lever, turn @ self.dirs[index].flatten(-3, -2))
+        if slope is None:
+            slope = torch.eye(3, dtype=weight.dtype, device=weight.device).expand(*weight.shape[:-1], 3, 3)
+        batch, (people, rows), asked = weight.shape[:-3], weight.shape[-3:-1], slope.shape[-2]
+        pairs = batch.numel()
+        columns = weight.new_empty(pairs, rows * asked, people, NUM_PARAMS)
+        index, weight, slope = (
+            a.reshape(pairs * people, rows, *a.shape[len(batch) + 2 :]) for a in (index, weight, slope)
+        )
+        parents, flat = self.skeleton.tree[0], frames.flat
+        launch(
+            skinning_kernels(weight.dtype).rows, (pairs * people, rows),
+            parents, *self._bones, self._dirs, flat.rotation, flat.place, flat.origin, flat.origin_dirs,
+            skinned.shaped.view(pairs * people, -1, 3), index.long(), weight, slope, shape, columns,
+        )  # fmt: skip
+        return columns.view(*batch, rows, asked, people, NUM_PARAMS).movedim(-2, -4)
+
+    @cached_property
+    def _dirs(self) -> Float[Tensor, "points 11 3"]:
+        return self.dirs.transpose(1, 2).contiguous()
 
     def sums(self, index: Int[Tensor, "rows support"], weight: Float[Tensor, "rows support"]) -> "SkinnedSums":
-        """Weighted sums of these points, wherever their support lies; exact."""
+        """Weighted sums of these points, wherever their support lies; exact. Weights must not be negative."""
         w = weight[..., None] * self.weights[index]  # (rows, support, 22)
-        lever, dirs, correctives = (
-            torch.einsum("rkb,rk...->rb...", w, array[index]) for array in (self.rest, self.dirs, self.correctives)
+        mass = w.sum(1)
+        row, bone = (mass.abs() > _LEAST_SHARE).nonzero(as_tuple=True)
+        each = w[row, :, bone] / mass[row, bone, None]
+        rest, dirs, correctives = (
+            torch.einsum("vk,vk...->v...", each, array[index[row]])
+            for array in (self.rest, self.dirs, self.correctives)
         )
-        lever = torch.cat([lever, w.sum(1)[..., None]], -1)
-        return SkinnedSums(self.skeleton, lever, torch.cat([dirs, correctives], -1))
+        own = torch.eye(NUM_JOINTS, dtype=w.dtype, device=w.device)[bone]
+        points = SkinnedPoints(self.skeleton, rest, dirs, own, correctives)
+        shares = w.new_zeros(len(index), len(row))
+        shares[row, torch.arange(len(row), device=row.device)] = mass[row, bone]
+        most = int((shares != 0).sum(1).max())
+        among = (shares != 0).to(w.dtype).topk(most).indices
+        sums = SkinnedSums(points, shares, among, shares.gather(1, among))
+        points.prepare()
+        return sums
 
 
 class PosedSums(NamedTuple):
-    """Sums of points in the camera's frame, and of their unposed places over each bone, homogeneous; metres."""
+    """Sums of points in the camera's frame, metres, and the points that they sum."""
 
     points: Float[Tensor, "*batch rows 3"]
-    lever: Float[Tensor, "*batch rows 22 4"]
+    skinned: Skinned
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,57 +341,39 @@ class SkinnedSums:
     """Weighted sums of a body's points, such as keypoints, collapsed onto its bones: skinning is linear in the points.
 
     Attributes:
-        lever: sums of weight x skinning weight x unposed place, for each bone, at betas = 0, metres; their fourth
-            entry sums the weights alone.
-        dirs: derivative of the places by the 11 betas and the 189 entries of R - I.
+        points: one for every row and bone that has a share in it: the mean of what the bone carries.
+        shares: of the points in every row. index, weight: the same, of a row's own points only.
     """
 
-    skeleton: Skeleton
-    lever: Float[Tensor, "rows 22 4"]
-    dirs: Float[Tensor, "rows 22 3 200"]
+    points: SkinnedPoints
+    shares: Float[Tensor, "rows points"]
+    index: Int[Tensor, "rows support"]
+    weight: Float[Tensor, "rows support"]
 
     def posed(self, pose: Pose, frames: Frames) -> PosedSums:
         """The sums, and what `jacobian` needs of them."""
-        moved = torch.einsum("rbck,...k->...rbc", self.dirs, torch.cat([pose.betas, _turned(pose)], -1))
-        lever = self.lever + torch.nn.functional.pad(moved, (0, 1))
-        return PosedSums(torch.einsum("...bdc,...rbc->...rd", frames.bones[..., :3, :], lever), lever)
+        skinned = self.points.posed(pose, frames)
+        return PosedSums(self.shares @ skinned.points, skinned)
 
     def jacobian(
-        self, frames: Frames, lever: Float[Tensor, "*batch rows 22 4"], *, shape: bool = True
-    ) -> Float[Tensor, "*batch rows 3 80"]:
-        """Derivative of the sums by the 80 unknowns of their person; `lever` as `posed` gave it."""
-        dirs = torch.einsum("...bdc,rbcm->...rdm", frames.rotation, self.dirs[..., :NUM_BETAS]) if shape else None
-        return _columns(self.skeleton, frames, lever, dirs)
+        self,
+        frames: Frames,
+        posed: PosedSums,
+        rows: slice | list[int],
+        slope: Float[Tensor, "*batch people chosen asked 3"] | None = None,
+        *,
+        shape: bool = True,
+    ) -> Float[Tensor, "*batch people chosen asked 80"]:
+        """Derivative of some of the sums, see `SkinnedPoints.jacobian`; `posed` as `posed` gave it."""
+        batch = posed.points.shape[:-2]
+        index, weight = (a[rows].expand(*batch, -1, -1) for a in (self.index, self.weight))
+        return self.points.jacobian(frames, posed.skinned, index, weight, slope, shape=shape)
 
 
 def _turned(pose: Pose) -> Float[Tensor, "*batch 189"]:
     """What pose correctives are linear in: R - I of the joints after the root."""
     eye = torch.eye(3, dtype=pose.betas.dtype, device=pose.betas.device)
     return (pose.rotations[..., 1:, :, :] - eye).flatten(-3)
-
-
-def _columns(
-    skeleton: Skeleton,
-    frames: Frames,
-    lever: Float[Tensor, "*batch rows 22 4"],
-    dirs: Float[Tensor, "*batch rows 3 11"] | None,
-) -> Float[Tensor, "*batch rows 3 80"]:
-    """Derivative of sums of skinned points by the 80 unknowns.
-
-    Args:
-        lever: sums over each bone of W_b x unposed place, and of W_b. dirs: derivative of the sums by betas where the
-            joints stay; None leaves betas out.
-    """
-    moment = lever.transpose(-3, -2) @ frames.bones.transpose(-1, -2)  # (*batch, 22, rows, 4), homogeneous
-    beneath = (skeleton.subtree.T @ moment.flatten(-2)).unflatten(-1, (-1, 4))
-    turn = (beneath @ frames.turning).unflatten(-1, (3, 3))  # (*batch, 22, rows, 3, 3)
-    columns = lever.new_zeros(*lever.shape[:-2], 3, NUM_PARAMS)
-    columns[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)).copy_(turn.movedim(-4, -2))
-    mass = lever[..., 3]
-    if dirs is not None:
-        columns[..., BETAS] = dirs + torch.einsum("...rb,...bdm->...rdm", mass, frames.origin_dirs)
-    columns[..., TRANSL].diagonal(dim1=-2, dim2=-1).copy_(mass.sum(-1, keepdim=True))
-    return columns
 
 
 def skinned_surface(body: BodyModel) -> SkinnedPoints:

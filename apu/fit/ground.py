@@ -3,13 +3,15 @@
 How far away a person is, the keypoints of each alone hardly tell; that both stand on one floor does.
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from apu.body.kernels import launch
+from apu.fit.kernels import ground_kernel
 from apu.fit.options import Stance
 from apu.types import BODY_25, SMPL_JOINTS
 
@@ -52,9 +54,27 @@ _ROUNDS = 4
 """Of reweighting, after which the floor lies where it is best."""
 
 
+class GroundTerm(NamedTuple):
+    """`ground` with the floor where it is: values per pair, and rows.
+
+    Attributes:
+        floor: of the soles, with what the floor's tilts cost. balance: of the centres of mass.
+        residual: of every sole, of every person's weight along x and z, and of the two tilts.
+        slope: derivative of the rows by each person's K soles and, last, the centre of mass, of a floor that follows
+            them (variable projection; Kaufman, 1975).
+        columns: derivative of the rows by the floor's height and tilts, negated, the people held.
+    """
+
+    floor: Float[Tensor, "N"]
+    balance: Float[Tensor, "N"]
+    residual: Float[Tensor, "N R"]
+    slope: Float[Tensor, "N R P marks 3"]
+    columns: Float[Tensor, "N R 3"]
+
+
 def ground(
     soles: Float[Tensor, "N P K 3"], mass: Float[Tensor, "N P 3"], weight: Float[Tensor, "N P K"], stance: Stance
-) -> "GroundTerm":
+) -> GroundTerm:
     """People stand on one floor, upright: on the plane y = h + a x + b z that fits them best, no unknown of the fit.
 
     A sole e above or below it costs w^2 / (2 sigma^2) c^2 e^2 / (c^2 + e^2) (Geman-McClure: a raised foot is let go),
@@ -65,152 +85,19 @@ def ground(
     Args:
         soles: points under the feet. mass: centres of mass; camera frame, metres. weight: 0 for a foot nobody saw.
     """
-    seen = weight > 0
-    # The floor is looked for about the feet, where its height and its tilts hardly depend on each other.
-    middle = (seen[..., None] * soles).sum((1, 2)) / seen.sum((1, 2)).clamp_min(1)[:, None]
-    middle = middle.detach()[:, None]
-    soles, mass = soles - middle[:, None], mass - middle
-    lowest = torch.where(seen, soles[..., 1].detach(), -torch.inf).amax((1, 2))
-    plane = torch.nn.functional.pad(lowest.nan_to_num(neginf=0)[:, None], (0, 2))
-    x, y, z = soles.unbind(-1)
-    tilts = torch.nn.functional.pad(torch.diag(1 / plane.new_tensor(stance.tilt_sigma)), (1, 1))
+    pairs, people, points = weight.shape
+    count = people * (points + 2) + 2
     term = GroundTerm(
-        soles=soles, mass=mass, weight=weight, counts=seen.any(-1, keepdim=True), plane=plane, stance=stance,
-        below=torch.stack([torch.ones_like(x), x, z, y], -1).flatten(1, 2), tilts=tilts.expand(len(x), 2, 4),
+        weight.new_empty(pairs),
+        weight.new_empty(pairs),
+        weight.new_empty(pairs, count),
+        weight.new_empty(pairs, count, people, points + 1, 3),
+        weight.new_empty(pairs, count, 3),
+    )
+    carries = torch.empty_like(weight)
+    launch(
+        ground_kernel(weight.dtype), (pairs,),
+        soles, mass, weight, stance.floor_sigma, stance.floor_scale, *stance.tilt_sigma, stance.balance_sigma,
+        stance.balance_scale, _ROUNDS, carries, *term[:3], term.slope.flatten(2, 3), term.columns,
     )  # fmt: skip
-    for _ in range(_ROUNDS):
-        plane = plane + _least_squares(term.columns, term.residual[..., None])[..., 0].detach()
-        term = replace(term, plane=plane)
     return term
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class GroundTerm:
-    """`ground` with the floor where it is: values per pair, and rows, each made when it is asked for.
-
-    Every row is a weight times what is linear in the floor: four numbers times (-h, -a, -b, 1).
-
-    Attributes:
-        soles, mass, weight, stance: as for `ground`, about the middle of the feet. counts: whose feet were seen.
-        plane: the floor's h, a, b. below, tilts: the four numbers for how far each sole is below the floor, and for
-            the two tilts over their sigmas.
-    """
-
-    soles: Float[Tensor, "N P K 3"]
-    mass: Float[Tensor, "N P 3"]
-    weight: Float[Tensor, "N P K"]
-    counts: Bool[Tensor, "N P 1"]
-    plane: Float[Tensor, "N 3"]
-    stance: Stance
-    below: Float[Tensor, "N PK 4"]
-    tilts: Float[Tensor, "N 2 4"]
-
-    @property
-    def floor(self) -> Float[Tensor, "N"]:
-        """Of the soles, with what the floor's tilts cost."""
-        soles = self.weight.square() * self._hold * self._off.square()
-        tilts = (self.tilts @ self._floor).square()
-        return 0.5 * (soles.sum((1, 2)) / self.stance.floor_sigma**2 + tilts.sum((1, 2)))
-
-    @property
-    def balance(self) -> Float[Tensor, "N"]:
-        """Of the centres of mass."""
-        people = self._stands * self._near * self._aside
-        return 0.5 * people.sum(-1) / self.stance.balance_sigma**2
-
-    @cached_property
-    def residual(self) -> Float[Tensor, "N R"]:
-        """Of every sole, of every person's weight along x and z, and of the two tilts."""
-        return torch.bmm(self._rows, self._floor)[..., 0]
-
-    @property
-    def columns(self) -> Float[Tensor, "N R 3"]:
-        """Derivative of the rows by the floor's h, a and b, negated."""
-        return self._rows[..., :3]
-
-    @cached_property
-    def slope(self) -> Float[Tensor, "N R P marks 3"]:
-        """Derivative of the rows by each person's K soles and, last, the centre of mass, the floor held."""
-        pairs, people, points = self.weight.shape
-        like, (a, b) = self.soles, self.plane[:, 1:].unbind(-1)
-        own = torch.eye(people, dtype=like.dtype, device=like.device)
-        each = torch.eye(points, points + 1, dtype=like.dtype, device=like.device)
-        upright = torch.eye(3, dtype=like.dtype, device=like.device)[[0, 2]]
-        normal = torch.stack([-a, torch.ones_like(a), -b], -1)
-        upward = torch.stack([upright[:, 0].expand(pairs, 2), self.plane[:, 1:], upright[:, 2].expand(pairs, 2)], -1)
-        lever = torch.nn.functional.pad(-self._share, (0, 1), value=1.0)
-        return torch.cat(
-            [
-                torch.einsum("npk,pq,kl,nc->npkqlc", self._of_sole, own, each, normal).flatten(1, 2),
-                torch.einsum("np,pq,npl,nrc->nprqlc", self._of_person, own, lever, upward).flatten(1, 2),
-                like.new_zeros(pairs, 2, people, points + 1, 3),
-            ],
-            1,
-        )
-
-    def with_floor(self, rows: Float[Tensor, "N R unknowns"]) -> Float[Tensor, "N R unknowns"]:
-        """The Jacobian of a floor that follows, from that of a floor held (variable projection; Kaufman, 1975)."""
-        return rows - self.columns @ _least_squares(self.columns, rows)
-
-    @cached_property
-    def _floor(self) -> Float[Tensor, "N 4 1"]:
-        return torch.nn.functional.pad(-self.plane, (0, 1), value=1.0)[..., None]
-
-    @cached_property
-    def _rows(self) -> Float[Tensor, "N R 4"]:
-        soles, people = self._of_sole.flatten(1)[..., None] * self.below, self._of_person[..., None, None] * self._lean
-        return torch.cat([soles, people.flatten(1, 2), self.tilts], 1)
-
-    @cached_property
-    def _off(self) -> Float[Tensor, "N P K"]:
-        """How far soles are below the floor, metres."""
-        return torch.bmm(self.below, self._floor).view_as(self.weight)
-
-    @cached_property
-    def _hold(self) -> Float[Tensor, "N P K"]:
-        return (1 + (self._off / self.stance.floor_scale).square()).reciprocal()
-
-    @cached_property
-    def _carries(self) -> Float[Tensor, "N P K"]:
-        """Which soles carry; held, like the weights of reweighted least squares. A foot that nobody saw may."""
-        return (self.counts * self._hold.square()).detach()
-
-    @cached_property
-    def _stands(self) -> Float[Tensor, "N P"]:
-        return self._carries.amax(-1)
-
-    @cached_property
-    def _share(self) -> Float[Tensor, "N P K"]:
-        return self._carries / self._carries.sum(-1, keepdim=True).clamp_min(1e-9)
-
-    @cached_property
-    def _lean(self) -> Float[Tensor, "N P 2 4"]:
-        """Of what is from where a person's soles carry to the centre of mass, x and z across the floor's normal."""
-        x, y, z = (self.mass - (self._share[..., None] * self.soles).sum(2)).unbind(-1)
-        zero = torch.zeros_like(y)
-        return torch.stack([zero, -y, zero, x, zero, zero, -y, z], -1).unflatten(-1, (2, 4))
-
-    @cached_property
-    def _aside(self) -> Float[Tensor, "N P"]:
-        """How far the centre of mass is beside the feet, squared."""
-        return (self._lean @ self._floor[:, None]).square().sum((-1, -2))
-
-    @cached_property
-    def _near(self) -> Float[Tensor, "N P"]:
-        return (1 + self._aside / self.stance.balance_scale**2).reciprocal()
-
-    @cached_property
-    def _of_sole(self) -> Float[Tensor, "N P K"]:
-        return self.weight * self._hold / self.stance.floor_sigma
-
-    @cached_property
-    def _of_person(self) -> Float[Tensor, "N P"]:
-        return self._stands.sqrt() * self._near / self.stance.balance_sigma
-
-
-def _least_squares(columns: Float[Tensor, "N R 3"], rows: Float[Tensor, "N R M"]) -> Float[Tensor, "N 3 M"]:
-    """What to multiply the columns by to come nearest to the rows."""
-    across = columns.transpose(1, 2)
-    normal = torch.bmm(across, columns)
-    normal.diagonal(dim1=1, dim2=2).add_(1e-6)  # where nobody stands
-    return torch.linalg.solve_ex(normal, torch.bmm(across, rows))[0]

@@ -3,17 +3,26 @@
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
-import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
-from apu.body.rotation import inverse_left_jacobian
-from apu.body.skinning import BETAS, NUM_JOINTS, NUM_PARAMS, ROTATIONS, Frames, Pose, SkinnedPoints, SkinnedSums
+from apu.body.rotation import logarithm
+from apu.body.skinning import (
+    BETAS,
+    NUM_JOINTS,
+    NUM_PARAMS,
+    ROTATIONS,
+    TRANSL,
+    Frames,
+    Pose,
+    PosedSums,
+    SkinnedPoints,
+    SkinnedSums,
+)
 from apu.fit import losses
 from apu.fit.ground import ANKLES, SOLES, ground, joint_masses
 from apu.fit.limits import joint_ranges
@@ -53,6 +62,7 @@ FurtherTerm = Callable[[Pose, Frames, Phase, Int[Tensor, "N"]], Contribution]
 """One more term of the objective (a floor, a prior, temporal smoothness): its contribution at a pose in a phase.
 
 The last argument says which of the pairs that the problem was built with are asked for: pairs leave as they converge.
+Where a phase holds the shape, its columns of betas are zero.
 """
 
 
@@ -90,9 +100,6 @@ class Objective:
         self._samples, self._normals = samples, sample_normals
         self._ranges = joint_ranges(device=samples.rest.device, dtype=samples.rest.dtype)
         self._marks = _Marks.of(body)
-        self._unshaped = samples.rest.new_ones(2, NUM_PARAMS)
-        self._unshaped[:, BETAS] = 0
-        self._unshaped = self._unshaped.flatten()
         sigma = [options.beta_sigma] * (NUM_BETAS - 1) + [options.child_sigma, *options.transl_sigma]
         self._rest_sigma = samples.rest.new_tensor(sigma)
         self._standing = bool((problem.weight[..., ANKLES] > 0).any())
@@ -139,15 +146,11 @@ class Objective:
             gradient = torch.zeros(len(total), _PAIR, dtype=total.dtype, device=total.device)
             for _, add in parts:
                 add(hessian, gradient)
-            return gradient if phase.shape else gradient * self._unshaped
+            return gradient
 
         def linearise() -> System:
             hessian = torch.zeros(len(total), _PAIR, _PAIR, dtype=total.dtype, device=total.device)
-            slopes = gradient(hessian)
-            if not phase.shape:
-                hessian *= self._unshaped[:, None] * self._unshaped
-                hessian.diagonal(dim1=1, dim2=2).add_(1 - self._unshaped)
-            return System(hessian, slopes)
+            return System(hessian, gradient(hessian))
 
         return Evaluation(terms, total, linearise, gradient)
 
@@ -177,7 +180,7 @@ class Objective:
         )  # fmt: skip
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            rows = (term.slope @ marks.jacobian[:, :, :_MASS]).flatten(2, 3)
+            rows = marks.jacobian(slice(_MASS), term.slope).flatten(2, 3)
             add_per_person(hessian, gradient, rows, term.residual.flatten(2, 3))
 
         return Contribution({"keypoints": term.value}, add)
@@ -188,16 +191,15 @@ class Objective:
         term = ground(soles, marks.points[:, :, _MASS], weight, self.options.stance)
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            jacobian = marks.jacobian[:, :, [*SOLES, _MASS]]
-            rows = torch.einsum("nrpkc,npkcu->nrpu", term.slope, jacobian).flatten(2)
-            add_rows(hessian, gradient, term.with_floor(rows), term.residual)
+            rows = term.slope.transpose(1, 2).flatten(3) @ marks.jacobian([*SOLES, _MASS]).flatten(2, 3)
+            add_rows(hessian, gradient, rows.transpose(1, 2).flatten(2), term.residual)
 
         return Contribution({"floor": term.floor, "balance": term.balance}, add)
 
     def _contact(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
         problem, samples = self.problem, self._samples
         skinned = samples.posed(pose, frames)
-        points, normals = skinned.points, (skinned.turn @ self._normals[..., None])[..., 0]
+        points, normals = skinned.points, samples.directions(self._normals, frames)
         pairs, people = torch.arange(len(problem), device=points.device), torch.arange(2, device=points.device)
         at = (pairs[:, None, None, None], people[:, None, None], problem.part_index)
         term, best = losses.contact(
@@ -209,9 +211,9 @@ class Objective:
             # (N, P, C * best): ids of the chosen samples of either person.
             ids = problem.part_index.gather(-1, best.permute(0, 3, 1, 2)).flatten(2)[..., None]
             signs = points.new_tensor([1.0, -1.0])[:, None, None].expand(ids.shape)
-            jacobian = samples.jacobian(frames, skinned, ids, signs, shape=phase.shape)
-            rows = term.slope.flatten(1, 2)[:, None] @ jacobian
-            add_rows(hessian, gradient, _of_both(rows.flatten(2, 3)), term.residual.flatten(1))
+            slope = term.slope.flatten(1, 2)[:, None].expand(-1, 2, -1, -1, -1)
+            rows = samples.jacobian(frames, skinned, ids, signs, slope, shape=phase.shape)
+            add_rows(hessian, gradient, _of_both(rows), term.residual.flatten(1))
 
         return Contribution({"contact": term.value}, add)
 
@@ -244,8 +246,8 @@ class Objective:
             vertex = self.body.probes[probe]
             index = torch.where(asked, triangle[:, None], vertex[:, None, ..., None]).flatten(2, 3)
             weight = torch.where(asked, -bary[:, None], one).flatten(2, 3)
-            jacobian = skin.jacobian(frames, skinned, index, weight, shape=phase.shape)
-            rows = (term.slope[:, None, :, None] @ jacobian)[..., 0, :]
+            slope = term.slope[:, None, :, None].expand(-1, 2, -1, -1, -1)
+            rows = skin.jacobian(frames, skinned, index, weight, slope, shape=phase.shape)
             add_rows(hessian, gradient, _of_both(rows), term.residual)
 
         return Contribution({"penetration": term.value}, add)
@@ -253,7 +255,7 @@ class Objective:
     def _prior(self, pose: Pose, phase: Phase) -> Contribution:
         problem, options = self.problem, self.options
         to_target = pose.rotations @ problem.target.transpose(-1, -2)
-        rotvec = roma.rotmat_to_rotvec(torch.cat([to_target, pose.rotations[..., 1:, :, :]], -3))
+        rotvec, by_turn = logarithm(torch.cat([to_target, pose.rotations[..., 1:, :, :]], -3))
         from_target, of_joints = rotvec.split((NUM_JOINTS, NUM_JOINTS - 1), -2)
         initial = losses.pose_prior(from_target, problem.pose_sigma)
         limits = losses.joint_limits(of_joints, *self._ranges, sigma=options.limit_sigma)
@@ -275,14 +277,14 @@ class Objective:
             values["pose_mixture"] = mixture.value
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            by_turn = inverse_left_jacobian(rotvec)
             rows = torch.cat([initial.slope, limits.slope], 2)[..., None] * by_turn
             pull = (torch.cat([initial.residual, limits.residual], 2)[..., None, :] @ rows)[..., 0, :]
             people = gradient.unflatten(1, (2, NUM_PARAMS))
             joints = people[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3))
             joints += pull[:, :, :NUM_JOINTS]
             joints[:, :, 1:] += pull[:, :, NUM_JOINTS:]
-            people[..., ROTATIONS.stop :] += beside / self._rest_sigma
+            free = slice(BETAS.start if phase.shape else TRANSL.start, None)
+            people[..., free] += (beside / self._rest_sigma)[..., free.start - BETAS.start :]
             if hessian is not None:
                 block, joints = rows.transpose(-1, -2) @ rows, _joint_blocks(hessian)
                 joints += block[:, :, :NUM_JOINTS]
@@ -318,34 +320,39 @@ class _Marks:
             for both in ((body.keypoint_index, joints), (body.keypoint_weight, mass))
         )
         sums = body.surface.sums(index, weight)
-        level = sums.lever.sum(1)[list(SOLES), 1]
+        level = (sums.shares @ sums.points.rest)[list(SOLES), 1]
         return cls(sums, level - level.min())
 
     def posed(self, pose: Pose, frames: Frames, *, shape: bool) -> "_PosedMarks":
-        return _PosedMarks(self.sums, frames, shape, *self.sums.posed(pose, frames))
+        return _PosedMarks(self.sums, frames, shape, self.sums.posed(pose, frames))
 
 
 @dataclass(frozen=True, eq=False)
 class _PosedMarks:
-    """The marks of people in a pose; their Jacobian is made once, by the first term that asks.
+    """The marks of people in a pose.
 
     Attributes:
-        shape: whether betas are free. points: (N, P, 26, 3). lever: as `SkinnedSums.posed` gives it.
+        shape: whether betas are free. posed: the marks' places.
     """
 
     sums: SkinnedSums
     frames: Frames
     shape: bool
-    points: Float[Tensor, "N P 26 3"]
-    lever: Float[Tensor, "N P 26 22 4"]
+    posed: PosedSums
+
+    @property
+    def points(self) -> Float[Tensor, "N P 26 3"]:
+        return self.posed.points
 
     @property
     def keypoints(self) -> Float[Tensor, "N P 25 3"]:
         return self.points[:, :, :_MASS]
 
-    @cached_property
-    def jacobian(self) -> Float[Tensor, "N P 26 3 80"]:
-        return self.sums.jacobian(self.frames, self.lever, shape=self.shape)
+    def jacobian(
+        self, marks: slice | list[int], slope: Float[Tensor, "N P M asked 3"] | None = None
+    ) -> Float[Tensor, "N P M asked 80"]:
+        """Of some marks, see `SkinnedPoints.jacobian`."""
+        return self.sums.jacobian(self.frames, self.posed, marks, slope, shape=self.shape)
 
 
 def _outward(x: Tensor, nearest: Tensor, corners: Tensor, depth: Tensor) -> Tensor:
@@ -362,9 +369,9 @@ def _rows_of(a: Float[Tensor, "bodies rows 3"], index: Int[Tensor, "bodies *some
     return a[bodies.reshape(-1, *[1] * (index.ndim - 1)), index]
 
 
-def _of_both(jacobian: Float[Tensor, "N P R 80"]) -> Float[Tensor, "N R 160"]:
+def _of_both(jacobian: Float[Tensor, "N P points asked 80"]) -> Float[Tensor, "N R 160"]:
     """Rows that rest on points of both people, from the derivative by each person's unknowns."""
-    return jacobian.transpose(1, 2).flatten(2)
+    return jacobian.movedim(1, 3).flatten(3).flatten(1, 2)
 
 
 def add_rows(

@@ -108,7 +108,9 @@ class FitOptions:
         gmm_weight: L_GMM; used only where a mixture is given (see `apu.fit.mixture`).
         doubt: what it costs the objective to fit without a contact of W = 1 that a program stated; a curator's contacts
             stay.
-        leading: of a pair's starts (facings, readings of limbs in depth), so many go on after the first phase.
+        exchange: what it costs the objective to take a limb's keypoints with left and right exchanged, or a person's.
+        leading: of a pair's starts (sides of keypoints, facings, limbs' readings in depth), so many go on after the
+            first phase.
         strain: a first fit whose contact and interpenetration cost the objective more than this is annealed once more.
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
         max_seconds: of the fit's own thread, per pair; the best state stands after this time.
@@ -139,6 +141,7 @@ class FitOptions:
     stance: Stance = Stance()
     gmm_weight: float = 1.0
     doubt: float = 12.0
+    exchange: float = 4.0
     leading: int = 2
     strain: float = 3.0
     kick_depth: float = 0.005
@@ -151,7 +154,16 @@ class FitOptions:
             raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
         _check_positive(self, [*sigmas, "max_seconds", "contact_pairs", "leading", "reprojection_limit"])
-        zero = ("min_confidence", "border", "normal_bonus", "penetration_margin", "gmm_weight", "doubt", "strain")
+        zero = (
+            "min_confidence",
+            "border",
+            "normal_bonus",
+            "penetration_margin",
+            "gmm_weight",
+            "doubt",
+            "exchange",
+            "strain",
+        )
         _check_positive(self, [*zero, "kick_depth", "kicks"], zero=True)
 
     def as_dict(self) -> dict[str, Any]:

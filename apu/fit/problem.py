@@ -36,7 +36,7 @@ class Problem:
         focal, centre: of the camera, pixels.
         part_index: samples of every contact's two parts, as ids of `samples`; contact_weight: W, 0 for padding.
         give_up: what it costs the objective to fit without a contact, infinite where that is not to be; given_up: what
-            it has cost so far.
+            that, and keypoints taken the other way round, has cost so far.
     """
 
     start: Pose

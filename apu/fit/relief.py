@@ -7,6 +7,7 @@ contact can tell: only one of them reaches what it touches. So the limbs that a 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, pairwise, product
 
 import roma
@@ -38,20 +39,28 @@ def readings(pose: Pose, contacts: Sequence[Contact], skeleton: Skeleton) -> lis
     Args:
         pose: of P = 2 people. contacts: which limbs.
     """
-    limbs = [(person, list(_mirrorings(chain))) for person, chain in _limbs(contacts)]
+    limbs = [
+        (person, chain, [_mirrored(pose, person, bones, skeleton) for bones in _mirrorings(chain)])
+        for person, chain in _limbs(contacts)
+    ]
     if len(limbs) <= _MOST_LIMBS:
-        chosen = list(product(*(ways for _, ways in limbs)))
+        chosen = list(product(*(ways for _, _, ways in limbs)))
     else:
-        chosen = [tuple(ways[0] for _, ways in limbs)]
-        chosen += [(*chosen[0][:i], way, *chosen[0][i + 1 :]) for i, (_, ways) in enumerate(limbs) for way in ways[1:]]
+        chosen = [tuple(ways[0] for _, _, ways in limbs)]
+        chosen += [(*chosen[0][:i], way, *chosen[0][i + 1 :]) for i, (*_, ways) in enumerate(limbs) for way in ways[1:]]
     read = []
     for ways in chosen:
-        other = pose
-        for (person, _), bones in zip(limbs, ways, strict=True):
-            for bone in bones:
-                other = mirrored(other, person, bone, skeleton)
-        read.append(other)
+        rotations = pose.rotations.clone()
+        for (person, chain, _), way in zip(limbs, ways, strict=True):  # limbs share no joint
+            rotations[person, chain] = way.rotations[person, chain]
+        read.append(replace(pose, rotations=rotations))
     return read
+
+
+def _mirrored(pose: Pose, person: int, bones: Sequence[Bone], skeleton: Skeleton) -> Pose:
+    for bone in bones:
+        pose = mirrored(pose, person, bone, skeleton)
+    return pose
 
 
 def nearest_reading(pose: Pose, fitted: Pose, contacts: Sequence[Contact], skeleton: Skeleton) -> Pose:

@@ -141,18 +141,15 @@ def _step(objective: Objective, state: _State, phase: Phase) -> _State:
     state = replace(state, damping=damping, patience=patience)
     if not better.any():
         return state
-    fresh = then.linearise()
+    fresh, refused = then.linearise(), (~better).nonzero()[:, 0]
+    for new, old in zip(fresh, state.system, strict=True):
+        new[refused] = old[refused]
     return replace(
         state,
         pose=trial.where(better, state.pose),
         value=torch.where(better, then.total, state.value),
         terms={name: torch.where(better, then.terms[name], old) for name, old in state.terms.items()},
-        system=System(
-            *(
-                torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-                for a, b in zip(fresh, state.system, strict=True)
-            )
-        ),
+        system=fresh,
     )
 
 
@@ -177,7 +174,9 @@ def damped_step(system: System, damping: Float[Tensor, "N"]) -> Damped:
     diagonal = torch.diagonal(system.hessian, dim1=1, dim2=2)
     # A column that no residual sees (all zero) must not make the matrix singular.
     damped = damping[:, None] * diagonal + 1e-6
-    factor, failed = torch.linalg.cholesky_ex(system.hessian + torch.diag_embed(damped))
+    held = system.hessian.clone()
+    held.diagonal(dim1=1, dim2=2).add_(damped)
+    factor, failed = torch.linalg.cholesky_ex(held)
     step = -torch.cholesky_solve(system.gradient[..., None], factor)[..., 0]
     usable = (failed == 0) & torch.isfinite(step).all(-1)
     # s^T (H + D) s = -g^T s, so that -g^T s - s^T H s / 2 is half of what follows.

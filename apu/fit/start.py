@@ -126,14 +126,14 @@ def shape_to_joints(
     frames = skeleton.frames(Pose(rotations, none, rotations.new_zeros(people, 3)))
     eye = torch.eye(3, dtype=rotations.dtype, device=rotations.device).expand(people, 22, 3, 3)
     if betas is None:
-        columns = torch.cat([frames.place_dirs, eye], -1).flatten(1, 2) / _JOINT_SIGMA
+        columns = torch.cat([frames.place_dirs.transpose(-1, -2), eye], -1).flatten(1, 2) / _JOINT_SIGMA
         wanted = (joints - frames.place).flatten(1) / _JOINT_SIGMA
         child = _ridge(columns, wanted)[:, NUM_BETAS - 1].clamp(0, 1)
         adult = columns.clone()
         adult[..., NUM_BETAS - 1] = 0
         betas = _ridge(adult, wanted - columns[..., NUM_BETAS - 1] * child[:, None])[:, :NUM_BETAS]
         betas = torch.cat([betas[:, :-1].clamp(-3, 3), child[:, None]], 1)
-    placed = frames.place + (frames.place_dirs @ betas[:, None, :, None])[..., 0]
+    placed = frames.place + torch.einsum("pjmc,pm->pjc", frames.place_dirs, betas)
     return Pose(rotations, betas, (joints - placed).mean(1))
 
 

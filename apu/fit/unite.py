@@ -28,6 +28,7 @@ from apu.fit.solver import minimise
 from apu.fit.start import facings, initial_pose
 from apu.fit.watch import FitCancelled, FitProgress, Watch, check_cancelled
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
+from apu.sides import Seen, sides
 from apu.types import BodyParams, Contact, FitResult, PairObservation
 
 _TOGETHER = 4
@@ -139,7 +140,7 @@ def _fit_together(
     prepared = fit_body(body)
     began, deadline = time.monotonic(), time.thread_time() + options.max_seconds * len(observations)
     guesses: dict[int, Pose] = {}  # of the pairs that can be fitted
-    hypotheses: list[tuple[int, Pose]] = []  # a pair, and what its start may have been
+    hypotheses: list[tuple[int, Seen, Pose]] = []  # a pair, what its keypoints may say, and its start
     outcomes: list[FitResult | FitError | None] = [None] * len(observations)
     for pair, observation in enumerate(observations):
         try:
@@ -151,33 +152,37 @@ def _fit_together(
             outcomes[pair] = error
             continue
         skeleton, earlier = prepared.skin.skeleton, None if starts is None else _pose(starts[pair], body)
-        several = (
-            [nearest_reading(guess, earlier, contacts[pair], skeleton)]
-            if earlier
-            else [
+        nearest = [nearest_reading(guess, earlier, contacts[pair], skeleton)] if earlier else []
+        for read in sides(observation, _joints(skeleton, earlier or guess)):
+            several = nearest or [
                 reading
-                for facing in facings(observation, guess, skeleton)
+                for facing in facings(read.observation, guess, skeleton)
                 for reading in readings(facing, contacts[pair], skeleton)
             ]
-        )
-        hypotheses += [(pair, start) for start in several]
+            hypotheses += [(pair, read, reading) for reading in several]
     if hypotheses:
-        pairs, poses = zip(*hypotheses, strict=True)
-        problem = build_problem(
-            [observations[i] for i in pairs], [contacts[i] for i in pairs], poses, prepared, options
+        pairs, seen, poses = zip(*hypotheses, strict=True)
+        problem, samples, normals = build_problem(
+            [each.observation for each in seen], [contacts[i] for i in pairs], poses, prepared, options
         )
+        paid = [options.exchange * len(each.exchanged) for each in seen]
+        problem = replace(problem, given_up=problem.given_up + problem.given_up.new_tensor(paid))
         watch = Watch([first + i for i in pairs], progress, cancelled, deadline=deadline)
         begin = stack(list(poses) if starts is None else [_pose(starts[i], body) for i in pairs])
         phases, again = (options.schedule, options.refit) if starts is None else (options.refit, ())
-        ends = _solve(Objective(*problem, prepared, options), begin, phases, again, watch)
+        ends = _solve(Objective(problem, samples, normals, prepared, options), begin, phases, again, watch)
         seconds = (time.monotonic() - began) / len(observations)
         for end in ends:
             pair = pairs[end.row]
             outcomes[pair] = _result(
-                observations[pair], tuple(contacts[pair]), body, prepared, end, guesses[pair].params(),
+                seen[end.row], tuple(contacts[pair]), body, prepared, end, guesses[pair].params(),
                 options=options, watch=watch, seconds=seconds, seed=seed,
             )  # fmt: skip
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _joints(skeleton: Skeleton, pose: Pose) -> Float[np.ndarray, "P 22 3"]:
+    return skeleton.frames(pose).place.cpu().double().numpy()
 
 
 def _pose(params: BodyParams, body: BodyModel) -> Pose:
@@ -401,14 +406,17 @@ def _race(
 
 
 def _result(
-    observation: PairObservation, contacts: tuple[Contact, ...], body: BodyModel, prepared: FitBody, end: _End,
-    start: BodyParams, *, options: FitOptions, watch: Watch, seconds: float, seed: int,
+    seen: Seen, contacts: tuple[Contact, ...], body: BodyModel, prepared: FitBody, end: _End, start: BodyParams, *,
+    options: FitOptions, watch: Watch, seconds: float, seed: int,
 ) -> FitResult | FitError:  # fmt: skip
+    observation, stop = seen.observation, watch.stop(end.row)
+    if seen.exchanged:
+        stop += f"; left and right exchanged of {' and '.join(seen.exchanged)}"
     params = end.pose.params()
     contacts = tuple(replace(c, weight=weight) for c, weight in zip(contacts, end.weights, strict=False))
     if not params.finite:
         return FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
-    posed = body.forward(params)
+    posed = prepared.posed(end.pose)
     vertices = posed.vertices
     error_512, error_px = reprojection_error(
         body.keypoints_of(posed), observation, min_confidence=options.min_confidence, border=options.border
@@ -427,7 +435,7 @@ def _result(
         mean_penetration_m=mean,
         kept=bool(np.all(error_512 < options.reprojection_limit)),
         terms=terms,
-        stop=watch.stop(end.row),
+        stop=stop,
         seconds=seconds,
         iterations=max(map(len, terms.values())) - 1,
         device=str(body.device),

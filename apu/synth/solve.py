@@ -273,7 +273,8 @@ class _Rests:
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             index = self._index.expand(*points.shape[:2], *self._index.shape)
-            rows = self._points.jacobian(frames, skinned, index, torch.ones_like(index, dtype=points.dtype))
+            ones = torch.ones_like(index, dtype=points.dtype)
+            rows = self._points.jacobian(frames, skinned, index, ones, shape=phase.shape)
             rows = rows[..., 1, :] * ((residual != 0)[..., None] / self._sigma)
             add_per_person(hessian, gradient, rows, residual)
 
@@ -306,7 +307,7 @@ class _Laid:
     def __call__(self, pose: Pose, frames: Frames, phase: Phase, pairs: Int[Tensor, "N"]) -> Contribution:
         samples, (owner, palm, other) = self._touch.points, self._touch.palms
         skinned = samples.posed(pose, frames)
-        points, normals = skinned.points, (skinned.turn @ self._touch.normals[..., None])[..., 0]
+        points, normals = skinned.points, samples.directions(self._touch.normals, frames)
         own, theirs = owner[:, None], 1 - owner[:, None]
         apart = points[:, own, palm][..., None, :] - points[:, theirs, other][..., None, :, :]
         facing = normals[:, own, palm] @ normals[:, theirs, other].transpose(-1, -2)
@@ -318,7 +319,8 @@ class _Laid:
 
         def add(hessian: Tensor | None, gradient: Tensor) -> None:
             index = ids[..., None]
-            rows = samples.jacobian(frames, skinned, index, torch.ones_like(index, dtype=points.dtype))
+            ones = torch.ones_like(index, dtype=points.dtype)
+            rows = samples.jacobian(frames, skinned, index, ones, shape=phase.shape)
             rows = torch.cat([rows[:, 0], -rows[:, 1]], -1).flatten(1, 2) / self._sigma
             add_rows(hessian, gradient, rows, residual)
 

@@ -107,3 +107,14 @@ def test_without_meshes_no_picture_is_asked_for(make_workspace: Callable[..., Pa
     screen = pair_screen(record, job=None, worker="", no_mesh="Nothing to show.", terms={})
     assert screen["start"] == screen["fit"] == {"overlay": None, "stills": None, "solid": None}
     assert screen["noMesh"] == "Nothing to show."
+
+
+def test_a_fit_says_whose_left_and_right_it_exchanged(make_workspace: Callable[..., Path]) -> None:
+    fit = replace(result((0.001, 0.02)), stop="converged; left and right exchanged of B's legs")
+    words = " It took the keypoints with left and right exchanged of B's legs."
+    said, unsaid = (
+        pair_screen(fitted(make_workspace(1), each), job=None, worker="", no_mesh="", terms={})["fitSentence"]
+        for each in (fit, result((0.001, 0.02)))
+    )
+    assert words in said
+    assert "keypoints" not in unsaid

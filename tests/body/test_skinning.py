@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from apu.body.model import BodyModel, load_body
-from apu.body.skinning import NUM_PARAMS, Pose, SkinnedPoints, skinned_surface
+from apu.body.skinning import BETAS, NUM_PARAMS, Pose, SkinnedPoints, skinned_surface
 from apu.types import BodyParams
 
 
@@ -58,11 +58,19 @@ def test_the_jacobian_is_the_derivative_of_the_points() -> None:
         points = surface.posed(moved, surface.skeleton.frames(moved)).points
         return (points[torch.arange(2)[:, None, None], index] * weight[..., None]).sum(2)
 
-    expected = torch.autograd.functional.jacobian(sums, torch.zeros(2, NUM_PARAMS, dtype=torch.float64))
+    tiny = 1e-5 * torch.eye(NUM_PARAMS, dtype=torch.float64)[:, None].expand(-1, 2, -1)
+    expected = torch.stack([(sums(each) - sums(-each)) / 2e-5 for each in tiny], -1)
     frames = surface.skeleton.frames(pose)
-    given = surface.jacobian(frames, surface.posed(pose, frames), index, weight)
-    for person in range(2):
-        torch.testing.assert_close(given[person], expected[person, :, :, person], atol=1e-9, rtol=0)
+    skinned = surface.posed(pose, frames)
+    given = surface.jacobian(frames, skinned, index, weight)
+    torch.testing.assert_close(given, expected, atol=1e-9, rtol=0)
+    slope = torch.randn(2, 3, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    slope[:, 1] = 0
+    torch.testing.assert_close(surface.jacobian(frames, skinned, index, weight, slope), slope @ given)
+    held = surface.jacobian(frames, skinned, index, weight, slope, shape=False)
+    assert not held[..., BETAS].any()
+    others = [column for column in range(NUM_PARAMS) if column not in range(BETAS.start, BETAS.stop)]
+    torch.testing.assert_close(held[..., others], (slope @ given)[..., others])
 
 
 def test_sums_collapsed_onto_the_bones_are_those_of_the_points() -> None:
@@ -78,7 +86,25 @@ def test_sums_collapsed_onto_the_bones_are_those_of_the_points() -> None:
     torch.testing.assert_close(sums.points, (weight[..., None] * points).sum(-2), atol=1e-9, rtol=0)
     every = (a.expand(2, *a.shape) for a in (index, weight))
     expected = surface.jacobian(frames, surface.posed(pose, frames), *every)
-    torch.testing.assert_close(collapsed.jacobian(frames, sums.lever), expected, atol=1e-9, rtol=0)
+    torch.testing.assert_close(collapsed.jacobian(frames, sums, slice(None)), expected, atol=1e-9, rtol=0)
+    torch.testing.assert_close(collapsed.jacobian(frames, sums, [2, 0]), expected[:, [2, 0]], atol=1e-9, rtol=0)
+
+
+def test_directions_turn_with_the_points(surface: SkinnedPoints) -> None:
+    """Two points that one bone carries stay apart along the same direction of it."""
+    pose = Pose.of(random_params(8))
+    frames, still = surface.skeleton.frames(pose), torch.zeros_like(surface.correctives)
+    rigid = (surface.weights[: len(surface.rest) - 55].amax(1) > 1 - 1e-6).nonzero()[:, 0]
+    bone = surface.weights[rigid].argmax(1)
+    members = rigid[bone == bone.mode().values]
+    a, b = members[:-1], members[1:]
+    flat = SkinnedPoints(surface.skeleton, surface.rest, torch.zeros_like(surface.dirs), surface.weights, still)
+    points = flat.posed(pose, frames).points
+    along = torch.zeros_like(surface.rest)
+    along[a] = surface.rest[b] - surface.rest[a]
+    turned = flat.directions(along, frames)
+    assert len(a) > 100
+    torch.testing.assert_close(turned[:, a], points[:, b] - points[:, a], atol=1e-5, rtol=0)
 
 
 def test_a_batch_of_pairs_is_posed_like_each_of_them(surface: SkinnedPoints) -> None:
@@ -87,3 +113,17 @@ def test_a_batch_of_pairs_is_posed_like_each_of_them(surface: SkinnedPoints) -> 
     points = surface.posed(together, surface.skeleton.frames(together)).points
     for one, pose in zip(points, poses, strict=True):
         torch.testing.assert_close(one, surface.posed(pose, surface.skeleton.frames(pose)).points, atol=1e-5, rtol=0)
+
+
+def test_a_point_beyond_two_others_hangs_on_its_bones_with_negative_shares_too() -> None:
+    surface = skinned_surface(load_body(dtype=torch.float64))
+    rigid = (surface.weights.amax(1) > 1 - 1e-9).nonzero()[:, 0]
+    first = rigid[0]
+    second = rigid[surface.weights[rigid].argmax(1) != surface.weights[first].argmax()][0]
+    beyond = surface.take(torch.stack([first, second])[None], torch.tensor([[1.5, -0.5]]))
+    pose = Pose.of(random_params(9), dtype=torch.float64)
+    frames = surface.skeleton.frames(pose)
+    carried = (frames.rotation @ beyond.shaped(pose)[..., None])[..., 0] + frames.origin  # by each bone
+    expected = (beyond.weights[0, :, None] * carried).sum(1, keepdim=True)
+    assert beyond.weights.min() < -0.4
+    torch.testing.assert_close(beyond.posed(pose, frames).points, expected)

@@ -12,6 +12,15 @@ from apu.body.skinning import Pose
 from apu.fit.proxy import fit_body
 from apu.types import SMPL_JOINTS
 
+from .conftest import standing
+
+
+def test_the_whole_body_is_posed_as_the_model_poses_it(body: BodyModel) -> None:
+    pose = Pose.of(standing())
+    expected, given = body.forward(pose.params()), fit_body(body).posed(pose)
+    np.testing.assert_allclose(given.vertices, expected.vertices, atol=2e-5)
+    np.testing.assert_allclose(given.joints, expected.joints, atol=2e-5)
+
 
 @pytest.mark.parametrize(
     ("mine", "others"), [("elbow", "shoulder"), ("knee", "knee"), ("elbow", "spine3"), ("wrist", "hip")]

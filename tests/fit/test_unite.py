@@ -52,10 +52,11 @@ def test_the_fit_is_nearer_to_the_truth_than_its_start(scene, fitted: FitResult,
 
 
 def test_the_figures_are_those_of_the_meshes(fitted: FitResult, scene, body: BodyModel) -> None:
+    """The fit's own forward model is within 0.02 mm of the body's."""
     vertices = body.forward(fitted.params).vertices
-    np.testing.assert_allclose(fitted.gaps_m, contact_gaps(vertices, fitted.contacts, regions_of(body)), atol=1e-6)
+    np.testing.assert_allclose(fitted.gaps_m, contact_gaps(vertices, fitted.contacts, regions_of(body)), atol=2e-5)
     expected = reprojection_error(body.keypoints(fitted.params), scene.observation)[0]
-    np.testing.assert_allclose(fitted.reprojection_512, expected, rtol=1e-5)
+    np.testing.assert_allclose(fitted.reprojection_512, expected, atol=1e-3)
 
 
 def test_the_same_input_gives_the_same_fit(scene, touch: Contacts, fitted: FitResult, body: BodyModel) -> None:
