@@ -4,7 +4,6 @@ A mesh estimator looks at the whole person and seldom makes the same mistake at 
 plainly nearer to the other side of a person's mesh are doubted.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import compress, product
@@ -108,9 +107,8 @@ def _doubted(observation: PairObservation, joints: Float[np.ndarray, "2 22 3"]) 
 
 def _middle(offset: Float[np.ndarray, "2 25 2"]) -> Float[np.ndarray, "2 1 2"]:
     """Each person's median of what is known; 0 where nothing is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of people without any
-        return np.nan_to_num(np.nanmedian(offset, axis=1, keepdims=True))
+    nothing = np.isnan(offset).all(axis=1, keepdims=True)
+    return np.nanmedian(np.where(nothing, 0.0, offset), axis=1, keepdims=True)
 
 
 def _misfit(distance: Float[np.ndarray, "2 25"], confidence: Float[np.ndarray, "2 25"]) -> Float[np.ndarray, "2 25"]:

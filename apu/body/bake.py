@@ -142,7 +142,7 @@ def hand_components() -> Float[np.ndarray, "2 45 45"]:
     fingers = [np.where(np.arange(5)[:, None, None] == finger, curl, 0) for finger in range(5)]
     wanted = np.stack([curl, spread, *fingers[:4], fingers[4]]).reshape(-1, 45)
     basis, triangle = np.linalg.qr(np.concatenate([wanted, np.eye(45)]).T)
-    left = basis.T * np.sign(np.diag(triangle[:, :45]))[:, None]
+    left = basis.T * np.where(np.diag(triangle) < 0, -1.0, 1.0)[:, None]
     mirror = np.tile([1.0, -1.0, -1.0], 15)
     return np.stack([left, left * mirror])
 

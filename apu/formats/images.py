@@ -16,6 +16,9 @@ from jaxtyping import UInt8
 from apu.errors import FormatError, UnsafeFileError
 from apu.files import MIB, read_bytes
 
+# Of odd metadata, which loses nothing here; for the whole process, since filters of a block are not its thread's alone.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 MAX_PIXELS = 50_000_000
@@ -63,11 +66,7 @@ def read_image(path: Path) -> Image:
     """
     data = read_bytes(path, max_bytes=_MAX_BYTES)
     try:
-        # Pillow warns of odd metadata, which loses nothing here.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            PIL.Image.open(BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image,
-        ):
+        with PIL.Image.open(BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
             # A JPEG in scans keeps all coefficients: a fourth channel takes a third more.
             if image.width * image.height * (4 if image.mode == "CMYK" else 3) > 3 * MAX_PIXELS:
                 raise PIL.Image.DecompressionBombError

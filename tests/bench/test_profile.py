@@ -19,7 +19,7 @@ class Worker:
         self.inner()
 
     def inner(self) -> None:
-        busy(0.15)
+        busy(0.4)
 
 
 def test_time_goes_to_the_innermost_part() -> None:
