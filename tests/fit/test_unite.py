@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from apu.fit.proxy import fit_body
 from apu.fit.solver import Solution, minimise
 from apu.fit.start import initial_pose
 from apu.metrics import contact_gaps, reprojection_error
-from apu.types import Contact, FitResult
+from apu.types import Contact, FitResult, PairObservation
 
 Contacts = tuple[Contact, ...]
 
@@ -85,12 +86,15 @@ def test_the_objective_does_not_know_who_is_person_0(scene, touch: Contacts, bod
     torch.testing.assert_close(other.hessian[0][order][:, order] / scale, system.hessian[0] / scale, atol=1e-5, rtol=0)
 
 
-def test_exchanging_the_people_exchanges_the_result(scene, touch: Contacts, fitted: FitResult, body: BodyModel) -> None:
-    """Rounding differs with the order and non-convex steps amplify it, so the fits agree to centimetres."""
-    other = fit_pair(scene.observation.swapped(), tuple(c.swapped for c in touch), body)
-    distance = body.forward(fitted.params).joints[:, :22] - body.forward(other.params).joints[::-1, :22]
-    assert np.linalg.norm(distance, axis=-1).mean() < 0.03
-    np.testing.assert_allclose(other.reprojection_512[::-1], fitted.reprojection_512, atol=1.0)
+def test_exchanging_the_people_exchanges_the_result(
+    scene, touch: Contacts, body: BodyModel, observed: Callable[..., PairObservation]
+) -> None:
+    """Rounding differs with the order; from a start near the truth it does not decide which minimum is reached."""
+    near = observed(body, scene.truth, noise=0.05)
+    one, other = fit_pair(near, touch, body), fit_pair(near.swapped(), tuple(c.swapped for c in touch), body)
+    distance = body.forward(one.params).joints[:, :22] - body.forward(other.params).joints[::-1, :22]
+    assert np.linalg.norm(distance, axis=-1).mean() < 0.01
+    np.testing.assert_allclose(other.reprojection_512[::-1], one.reprojection_512, atol=0.2)
 
 
 def test_a_contact_that_lies_closer_with_the_people_exchanged_is_exchanged(
