@@ -125,7 +125,7 @@ def fit(
     device: Device = "auto",
     pair: Annotated[int | None, typer.Option(help="Only this pair, again if it was fitted before.")] = None,
     denoised: Annotated[
-        bool, typer.Option(help="Let contacts that nobody has touched take the denoiser's sides first.")
+        bool, typer.Option(help="Fit every likely reading of contacts that nobody has touched; the best one stands.")
     ] = False,
     exchange: Annotated[
         bool, typer.Option(help="First exchange the two people where untouched contacts lie closer that way.")

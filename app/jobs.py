@@ -6,7 +6,7 @@ from math import isfinite
 
 from apu.body.model import BodyModel
 from apu.denoise import weigh
-from apu.errors import FitError
+from apu.errors import FitError, StoreError
 from apu.fan import Claim, Reading, readings, score
 from apu.fit import FitOptions, FitProgress, fit_pairs, lies_closer_exchanged
 from apu.formats.match import trusted_keypoints
@@ -50,11 +50,8 @@ def run_fit(
         FitError: the pair cannot be fitted, or `cancelled` said so (`apu.fit.FitCancelled`).
         StoreError: the result cannot be stored. ValueError: there is no such pair.
     """
+    exchanged = exchange and _exchange(workspace, pair, body)
     record = workspace.pair(pair)
-    exchanged = exchange and lies_closer_exchanged(record.observation, record.sheet.active, body)
-    if exchanged:
-        workspace.edit_contacts(pair, Swap(), curator=PROGRAM, revision=record.sheet.revision)
-        record = workspace.pair(pair)
     result = unite(
         record.observation, record.sheet.active, body, options=options, start=start, progress=progress,
         cancelled=cancelled,
@@ -68,6 +65,33 @@ def run_fit(
         job=job,
         worker=worker,
     )
+
+
+def _exchange(workspace: Workspace, pair: int, body: BodyModel) -> bool:
+    """Exchange the two people of an answer where its contacts lie closer that way; whether they did."""
+    record = workspace.pair(pair)
+    closer = lies_closer_exchanged(record.observation, record.sheet.active, body)
+    if closer:
+        workspace.edit_contacts(pair, Swap(), curator=PROGRAM, revision=record.sheet.revision)
+    return closer
+
+
+def run_likeliest(workspace: Workspace, pair: int, body: BodyModel, *, exchange: bool = False) -> None:
+    """Fit the likeliest readings of contacts that nobody has touched, and let the best one stand, as an edit.
+
+    Args and errors as `run_fit`.
+    """
+    if exchange:
+        _exchange(workspace, pair, body)
+    record = workspace.pair(pair)
+    if len(readings(_claims(record), record.observation)) == 1:  # nothing is in doubt
+        run_fit(workspace, pair, body)
+        return
+    run_fan(workspace, pair, body, curator=PROGRAM)
+    fan = workspace.fans.get(pair)
+    if fan is None:
+        raise StoreError(f"the contacts of pair {pair} have changed while they were fitted; fit it again")
+    workspace.fans.take(pair, fan.alternatives[0].id, curator=PROGRAM, revision=record.sheet.revision)
 
 
 def last_fit(record: PairRecord, body: BodyModel) -> FitRecord | None:
@@ -89,8 +113,8 @@ def run_fan(
 ) -> int:
     """Fit the likeliest readings of a pair's contacts as one batch, store them ranked, and give the fan's id.
 
-    All go on from one fit of the contacts as they stand: the pair's latest, else one that is made first. Each is fitted
-    to exactly the contacts that the pair has once somebody takes that reading.
+    Each is fitted to exactly the contacts that the pair has once somebody takes that reading, and from its own start:
+    what goes on from another reading's fit stays near it. The contacts as they stand keep the fit that they have.
 
     Args:
         curator: in whose name a reading will be taken. threads: of a CPU. Others as `run_fit`.
@@ -99,8 +123,7 @@ def run_fan(
         FitError: nothing is in doubt, or nothing could be fitted. StoreError, ValueError: as `run_fit`.
     """
     record = workspace.pair(pair)
-    lines = [line for line in record.sheet.contacts if not line.dropped]
-    claims = [Claim(contact=line.contact, settled=line.edited_by not in ("", PROGRAM)) for line in lines]
+    lines, claims = _lines(record), _claims(record)
     found = readings(claims, record.observation)
     if len(found) == 1:
         raise FitError(_nothing_doubted(lines))
@@ -109,12 +132,11 @@ def run_fan(
     keypoints = trusted_keypoints(record.observation)
     contacts = [weigh(sheet.active, keypoints) for sheet in sheets]
     last = last_fit(record, body)
-    first = workspace.fit(last.id) if last else unite(record.observation, contacts[0], body, cancelled=cancelled)
-    known = [first] if last is None or not last.stale else []  # the contacts as they stand need no second fit
+    known = [workspace.fit(last.id)] if last and not last.stale else []
     fits = known + list(
         fit_pairs(
             [record.observation] * (len(found) - len(known)), contacts[len(known) :], body,
-            starts=[first.params] * (len(found) - len(known)), threads=threads, progress=progress, cancelled=cancelled,
+            threads=threads, progress=progress, cancelled=cancelled,
         )
     )  # fmt: skip
     alternatives = [
@@ -134,6 +156,15 @@ def run_fan(
         _check_measured(alternative.fit, record.image.name)
     alternatives.sort(key=lambda alternative: -alternative.score)
     return workspace.fans.keep(pair, alternatives, sheet=record.sheet, job=job, worker=worker)
+
+
+def _lines(record: PairRecord) -> list[SheetContact]:
+    return [line for line in record.sheet.contacts if not line.dropped]
+
+
+def _claims(record: PairRecord) -> list[Claim]:
+    """The contacts as they stand, and whether a person has judged them."""
+    return [Claim(contact=line.contact, settled=line.edited_by not in ("", PROGRAM)) for line in _lines(record)]
 
 
 def reading_edit(reading: Reading, lines: Sequence[SheetContact]) -> TakeReading | None:

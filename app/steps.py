@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from app.jobs import run_fit
+from app.jobs import run_fit, run_likeliest
 from apu.ask import Asker, Question, ask_all, load_prompt, question_of
 from apu.body.model import BodyModel, load_body
 from apu.denoise import SideCheck, denoise
@@ -25,7 +25,7 @@ from apu.formats.people import read_people
 from apu.processes import processes
 from apu.propose import ProposeOptions, propose
 from apu.types import ContactAnswer, PairObservation
-from review_db import ImageRecord, PairFilter, PairState, PairSummary, SetNote, Suggestion, TakeSuggestion, Workspace
+from review_db import ImageRecord, PairFilter, PairState, PairSummary, SetNote, Suggestion, Workspace
 from review_db.edits import PROGRAM, Undo
 from review_db.forget import without_image
 
@@ -230,14 +230,16 @@ def fit_pairs(
     Args:
         workspace: whose pairs. body: to fit, on its device. pairs: which.
         exchange: of contacts that no curator has touched, exchange the two people where they lie closer that way.
-        denoised: let contacts that no curator has touched take the denoiser's sides first (an edit that can be undone).
+        denoised: of contacts that no curator has touched fit the likeliest readings; the best one stands, as an edit
+            that can be undone.
     """
     for pair in pairs:
         try:
             untouched = not _touched(workspace, pair.id)
             if denoised and untouched:
-                take_suggestions(workspace, pair.id)
-            run_fit(workspace, pair.id, body, exchange=exchange and untouched)
+                run_likeliest(workspace, pair.id, body, exchange=exchange)
+            else:
+                run_fit(workspace, pair.id, body, exchange=exchange and untouched)
         except ApuError as error:
             yield Outcome(name=pair.image, pair=pair.id, done=False, notes=(str(error),))
         else:
@@ -282,13 +284,6 @@ def _prepare(path: Path, body: Path | None) -> None:
 def _fit_here(pair: PairSummary, exchange: bool, denoised: bool) -> Outcome:
     (outcome,) = fit_pairs(*_here, [pair], exchange=exchange, denoised=denoised)
     return outcome
-
-
-def take_suggestions(workspace: Workspace, pair: int) -> None:
-    """Let the denoiser's verdicts stand, as an edit of the program."""
-    record = workspace.pair(pair)
-    if any(line.suggested for line in record.sheet.contacts):
-        workspace.edit_contacts(pair, TakeSuggestion(), curator=PROGRAM, revision=record.sheet.revision)
 
 
 def _touched(workspace: Workspace, pair: int) -> bool:

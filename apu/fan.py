@@ -3,6 +3,7 @@
 A reading says of every contact which sides it has or that it is none, and of all whether the answer's two people stand
 exchanged. `readings` names the likeliest ones by what is seen in the image; `score` orders them once they are
 fitted, for a wrong reading bends the bodies: joints leave their keypoints, limbs their usual poses, or gaps stay open.
+`fit_likeliest` is both, where nobody looks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
+from apu.body.model import BodyModel
 from apu.denoise import (
     NAMES,
     STATES,
@@ -23,8 +25,12 @@ from apu.denoise import (
     flipped_by,
     follows,
     likelihood_ratio,
+    weigh,
 )
+from apu.errors import FitError
 from apu.evidence import Sight, sight
+from apu.fit import FitOptions, fit_pairs
+from apu.formats.match import trusted_keypoints
 from apu.types import Contact, FitResult, PairObservation
 
 FEWEST, MOST = 3, 6
@@ -44,26 +50,22 @@ class FanModel:
         sides: of the sides. invented: chance that a contact stated with confidence 0 is none; in proportion to
             1 - confidence. exchanged: that the answer's two people stand exchanged.
         enough: readings are fitted until they hold this share of the probability.
-        reprojection_scale, gap_scale, inside_scale: what costs a fit one unit of log probability: 512-units of its two
-            people's mean error; metres of its contacts' gaps in all; metres of its deepest penetration. Set on
-            simulated scenes (`apu.bench.fan`, seed 50000); the coefficient of the log probability came out as 1.
+        objective_scale: what of a fit's objective costs one unit of log probability. Were its residuals independent it
+            would be 1; set on simulated scenes (seeds 1000 and 2000), where 1 to 4 do about as well.
     """
 
     sides: SideModel = field(default_factory=SideModel)
     invented: float = 0.6
     exchanged: float = 0.04
     enough: float = 0.97
-    reprojection_scale: float = 1.7
-    gap_scale: float = 0.025
-    inside_scale: float = 0.05
+    objective_scale: float = 3.0
 
     def __post_init__(self) -> None:
         for name in ("invented", "exchanged", "enough"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in (0, 1), got {getattr(self, name)}")
-        for name in ("reprojection_scale", "gap_scale", "inside_scale"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not self.objective_scale > 0:
+            raise ValueError(f"objective_scale must be positive, got {self.objective_scale}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ class Reading:
 
     Attributes:
         contacts: one per claim, in the claims' order and after the exchange; None: it is no contact. Changed ones have
-            the source ``"curator"``, as they will once somebody takes this reading.
+            the source ``"denoiser"``.
         exchanged: the two people stand exchanged.
         probability: by what is seen in the image, of all readings.
     """
@@ -152,25 +154,52 @@ def readings(
 
 
 def score(reading: Reading, fit: FitResult, *, model: FanModel | None = None) -> float:
-    """How well a reading stands once it is fitted; the higher the better.
+    """How well a reading stands once it is fitted: log P - objective / objective_scale; the higher the better.
 
-    The log probability by the image, less what the fit pays for it:
-
-        log P - reprojection / reprojection_scale - sum of gaps / gap_scale - deepest penetration / inside_scale,
-
-    with the reprojection error of the two people's mean. Differences of scores are log odds.
+    The objective is half the sum of squares over sigmas: a negative log likelihood, were its errors independent.
+    Differences of scores are log odds.
     """
     model = model or FanModel()
-    return float(
-        np.log(max(reading.probability, 1e-9))
-        - np.mean(fit.reprojection_512) / model.reprojection_scale
-        - np.sum(fit.gaps_m) / model.gap_scale
-        - fit.max_penetration_m / model.inside_scale
+    return float(np.log(max(reading.probability, 1e-9))) - fit.objective / model.objective_scale
+
+
+def best(
+    found: Sequence[Reading], fits: Sequence[FitResult | FitError], *, model: FanModel | None = None
+) -> tuple[Reading, FitResult] | None:
+    """The reading of the highest score and its fit; None where none could be fitted."""
+    fitted = [(reading, fit) for reading, fit in zip(found, fits, strict=True) if isinstance(fit, FitResult)]
+    return max(fitted, key=lambda each: score(*each, model=model), default=None)
+
+
+def fit_likeliest(
+    pair: PairObservation,
+    contacts: Sequence[Contact],
+    body: BodyModel,
+    *,
+    model: FanModel | None = None,
+    options: FitOptions | None = None,
+) -> tuple[Reading, FitResult]:
+    """Fit a pair to every likely reading of what a model stated; the reading of the highest score, and its fit.
+
+    Each fit has its own start: one that goes on from another reading's fit stays near it, and tells less.
+
+    Raises:
+        FitError: the pair cannot be fitted.
+    """
+    found, keypoints = (
+        readings([Claim(contact=contact) for contact in contacts], pair, model=model),
+        trusted_keypoints(pair),
     )
+    weighed = [weigh(reading.active, keypoints) for reading in found]
+    fits = fit_pairs([pair] * len(found), weighed, body, options=options)
+    chosen = best(found, fits, model=model)
+    if chosen is None:
+        raise next(fit for fit in fits if isinstance(fit, FitError))
+    return chosen
 
 
 def _turned(claim: Claim, exchanged: bool) -> Claim:
-    return replace(claim, contact=replace(claim.contact.swapped, source="curator")) if exchanged else claim
+    return replace(claim, contact=replace(claim.contact.swapped, source="denoiser")) if exchanged else claim
 
 
 def _weighed(
@@ -208,7 +237,7 @@ def _choices(
     several = combinations(contact)
     for flips in several:
         stated = flips == _STATED
-        changed = contact if stated else replace(flipped_by(contact, flips), source="curator")
+        changed = contact if stated else replace(flipped_by(contact, flips), source="denoiser")
         follow = np.array([follows(flips, state, contact) for state in STATES], float)
         chance = (1 - sides.loose) * follow + sides.loose / len(several)
         yield changed, (1 - none) * chance[:, None] * ratio(changed)

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from apu import denoise as denoiser
 from apu.ask import Asker, load_prompt, question_of
 from apu.body.model import BodyModel
+from apu.fan import fit_likeliest
 from apu.fit import FitOptions, FitProgress, fit_pair, lies_closer_exchanged
 from apu.formats.match import trusted_keypoints
 from apu.formats.people import People
@@ -25,7 +26,8 @@ class Reconstruction:
     """One pair from photograph to meshes.
 
     Attributes:
-        answer: what the asker said. checks: what the keypoints say of its sides. fit: `.kept` is the filter's verdict.
+        answer: what the asker said. checks: what the keypoints say of its sides. fit: of the reading of the answer that
+            stands best once it is fitted (`apu.fan`); `.kept` is the filter's verdict.
     """
 
     observation: PairObservation
@@ -63,8 +65,9 @@ def reconstruct(
         exchanged = lies_closer_exchanged(pair, answer.contacts, body, options=fit_options)
         contacts = tuple(c.swapped for c in answer.contacts) if exchanged else answer.contacts
         checks = denoiser.denoise(contacts, pair)
-        fit = unite(pair, denoiser.apply(checks), body, options=fit_options)
-        yield Reconstruction(observation=pair, answer=answer, checks=checks, fit=replace(fit, swapped=exchanged))
+        reading, fit = fit_likeliest(pair, contacts, body, options=fit_options)
+        fit = replace(fit, swapped=exchanged != reading.exchanged)
+        yield Reconstruction(observation=pair, answer=answer, checks=checks, fit=fit)
 
 
 def unite(

@@ -295,6 +295,11 @@ class FitResult:
         """The largest contact gap in metres; 0 without contacts."""
         return float(self.gaps_m.max(initial=0.0))
 
+    @property
+    def objective(self) -> float:
+        """Where the fit's objective ended: half the sum of its squared residuals over their sigmas."""
+        return sum(values[-1] for values in self.terms.values())
+
 
 class Verdict(StrEnum):
     """A curator's decision on a pair."""

@@ -297,6 +297,7 @@ class TakeReading(_SheetEdit):
     kind: Literal["take_reading"] = field(default="take_reading", repr=False)
 
     def _on(self, sheet: Sheet, by: str, answers: Answers) -> Sheet:
+        before = sheet
         if self.exchanged:
             sheet = Swap()._on(sheet, by, answers)
         people: tuple[Person, Person] = (0, 1)
@@ -306,7 +307,7 @@ class TakeReading(_SheetEdit):
                     sheet = FlipSide(contact=contact, person=person)._on(sheet, by, answers)
         for contact in self.drops:
             sheet = Drop(contact=contact)._on(sheet, by, answers)
-        return sheet
+        return _denoised(sheet, before) if by == PROGRAM else sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -478,3 +479,13 @@ def last_standing(history: History) -> int | None:
     skip = undone(history)
     standing = (r for r in range(len(history), 0, -1) if r not in skip and not isinstance(history[r - 1][1], Undo))
     return next(standing, None)
+
+
+def _denoised(sheet: Sheet, before: Sheet) -> Sheet:
+    """What differs in contacts as the denoiser's word, which a fit weighs and may give up, and not a curator's."""
+    changed = [new.contact.parts != old.contact.parts for new, old in zip(sheet.contacts, before.contacts, strict=True)]
+    lines = (
+        replace(line, contact=replace(line.contact, source="denoiser")) if differs else line
+        for line, differs in zip(sheet.contacts, changed, strict=True)
+    )
+    return replace(sheet, contacts=tuple(lines))

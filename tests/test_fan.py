@@ -2,14 +2,20 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from apu.denoise import denoise
-from apu.fan import FEWEST, MOST, Claim, FanModel, readings
+from apu.errors import FitError
+from apu.fan import FEWEST, MOST, Claim, FanModel, Reading, best, readings, score
+from apu.types import BodyParams, FitResult
 
 from .test_denoise import BOTH, CONTACTS, LEFT, TRUE, contact, face_to_face, people
 
+PARAMS = BodyParams(
+    global_orient=np.zeros((2, 3)), body_pose=np.zeros((2, 21, 3)), betas=np.zeros((2, 11)), transl=np.zeros((2, 3))
+)
 HEADS = contact(("head", BOTH), ("head", BOTH), confidence=0.5)
 
 
@@ -17,7 +23,7 @@ def claims(*contacts, settled=False):
     return [Claim(contact=each, settled=settled) for each in contacts]
 
 
-def best(fan):
+def likeliest(fan):
     return max(fan, key=lambda reading: reading.probability)
 
 
@@ -26,23 +32,24 @@ def test_the_contacts_as_they_stand_come_first_and_the_likeliest_other_sides_nex
     assert fan[0].active[0].parts == TRUE.flipped.parts
     assert fan[1].active[0].parts == TRUE.parts
     assert fan[1].probability > 0.5 > fan[0].probability
-    assert fan[1].active[0].source == "curator"
+    assert fan[1].active[0].source == "denoiser"
     assert (
-        best(fan).changes(claims(TRUE.flipped)) == "A's left hand instead of right, B's right shoulder instead of left"
+        likeliest(fan).changes(claims(TRUE.flipped))
+        == "A's left hand instead of right, B's right shoulder instead of left"
     )
 
 
 def test_right_contacts_stay_the_likeliest():
     fan = readings(claims(replace(TRUE, confidence=0.9)), face_to_face())
-    assert best(fan) is fan[0]
+    assert likeliest(fan) is fan[0]
     assert fan[0].changes(claims(TRUE)) == ""
 
 
 def test_a_contact_of_distant_parts_is_doubted_and_dropped():
     far = contact(("knee", LEFT), ("face", BOTH), confidence=0.4)
     fan = readings(claims(replace(TRUE, confidence=0.9), far), face_to_face())
-    assert best(fan).contacts[1] is None
-    assert best(fan).changes(claims(TRUE, far)) == "without A's left knee – B's face"
+    assert likeliest(fan).contacts[1] is None
+    assert likeliest(fan).changes(claims(TRUE, far)) == "without A's left knee – B's face"
 
 
 def test_exchanged_people_are_found_where_only_so_the_contacts_meet():
@@ -88,11 +95,33 @@ def test_the_sides_of_the_fan_are_the_denoisers():
     stated = replace(TRUE.flipped, confidence=1.0)
     (check,) = denoise([stated], face_to_face())
     fan = readings(claims(stated), face_to_face(), model=FanModel(exchanged=1e-9, enough=1 - 1e-9))
-    assert best(fan).active[0].parts == check.suggestion.parts
-    assert best(fan).probability == pytest.approx(check.confidence, abs=1e-3)
+    assert likeliest(fan).active[0].parts == check.suggestion.parts
+    assert likeliest(fan).probability == pytest.approx(check.confidence, abs=1e-3)
 
 
-@pytest.mark.parametrize("change", [{"invented": 0.0}, {"exchanged": 1.0}, {"enough": -0.5}])
+def fit(objective: float) -> FitResult:
+    """All that a score looks at."""
+    none = np.zeros(2)
+    return FitResult(
+        params=PARAMS, start=PARAMS, contacts=(), swapped=False, gaps_m=none, reprojection_512=none,
+        reprojection_px=none, max_penetration_m=0.0, mean_penetration_m=0.0, kept=True,
+        terms={"keypoints": (9.0, objective), "floor": (0.0,)}, stop="converged", seconds=0.0, iterations=1,
+        device="cpu", body="", seed=0, options={},
+    )  # fmt: skip
+
+
+def test_a_reading_that_bends_the_bodies_loses_against_a_less_likely_one():
+    likely, other = (Reading(contacts=(TRUE,), exchanged=False, probability=p) for p in (0.8, 0.2))
+    assert score(likely, fit(4.0)) - score(other, fit(4.0)) == pytest.approx(np.log(4))
+    assert score(likely, fit(10.0)) - score(likely, fit(4.0)) == pytest.approx(-6.0 / FanModel().objective_scale)
+    bent, straight = fit(30.0), fit(20.0)
+    assert best([likely, other], [bent, straight]) == (other, straight)
+    assert best([likely, other], [bent, straight], model=FanModel(objective_scale=1000.0)) == (likely, bent)
+    assert best([likely, other], [FitError("it did not stay finite"), straight]) == (other, straight)
+    assert best([likely], [FitError("it did not stay finite")]) is None
+
+
+@pytest.mark.parametrize("change", [{"objective_scale": 0.0}, {"invented": 0.0}, {"exchanged": 1.0}, {"enough": -0.5}])
 def test_a_model_of_doubts_that_cannot_be_is_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         FanModel(**change)

@@ -27,7 +27,7 @@ from apu.body.model import BodyModel, load_body
 from apu.denoise import weigh
 from apu.errors import ApuError
 from apu.fan import Claim, Reading, readings, score
-from apu.fit import fit_pair, fit_pairs
+from apu.fit import fit_pairs
 from apu.formats.match import trusted_keypoints
 from apu.synth.recipe import load_classes
 from apu.types import Contact, FitResult
@@ -72,13 +72,9 @@ def find(case: Case, stated: Sequence[Contact], body: BodyModel | None) -> Found
 
 
 def _ranked(case: Case, fan: Sequence[Reading], body: BodyModel) -> list[int]:
-    """As the review app fits a fan: the contacts as they stand first, the others warm from there."""
+    """As the review app fits a fan: every reading from its own start."""
     keypoints = trusted_keypoints(case.observation)
-    contacts = [weigh(reading.active, keypoints) for reading in fan]
-    base = fit_pair(case.observation, contacts[0], body)
-    rest = len(fan) - 1
-    others = fit_pairs([case.observation] * rest, contacts[1:], body, starts=[base.params] * rest)
-    fits = [base, *others]
+    fits = fit_pairs([case.observation] * len(fan), [weigh(reading.active, keypoints) for reading in fan], body)
     scores = [score(r, fit) if isinstance(fit, FitResult) else -np.inf for r, fit in zip(fan, fits, strict=True)]
     return sorted(range(len(fan)), key=lambda i: -scores[i])
 

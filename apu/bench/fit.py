@@ -18,10 +18,11 @@ from jaxtyping import Float
 from apu.bench.case import Case, Source
 from apu.bench.measure import Figure, measure
 from apu.bench.memory import PeakMemory
-from apu.bench.methods import FITTED, METHODS, FitMethod, contacts_for, fit_each
+from apu.bench.methods import FITTED, METHODS, FitMethod, fit_each, readings_for
 from apu.bench.summary import BOOTSTRAP_SEED, RESAMPLES, Outcome, plain, summarise
 from apu.body.model import BodyModel, load_body
 from apu.errors import ApuError, FitError
+from apu.fan import best
 from apu.fit import FitOptions, initial_params
 from apu.fit.proxy import fit_body
 from apu.processes import processes
@@ -85,16 +86,20 @@ class Bench:
 
     def _run(self, method: str, pairs: Sequence[_Started]) -> None:
         """Fit those of the pairs that a method applies to."""
-        contacts = [contacts_for(method, pair.case, pair.start, self._body) for pair in pairs]
-        given = [(pair, c) for pair, c in zip(pairs, contacts, strict=True) if c is not None]
+        found = [readings_for(method, pair.case, pair.start, self._body) for pair in pairs]
+        given = [(pair, several) for pair, several in zip(pairs, found, strict=True) if several is not None]
         if not given:
             return
         with self._metered(len(given)) as costs:
-            results = self._fit([(pair.case.observation, c) for pair, c in given], self._body)
-        for (pair, _), result in zip(given, results, strict=True):
-            if isinstance(result, FitError):
-                pair.failures[method] = str(result)
+            asked = [(pair.case.observation, reading.active) for pair, several in given for reading in several]
+            fits = iter(self._fit(asked, self._body))
+        for pair, several in given:
+            results = [next(fits) for _ in several]
+            chosen = best(several, results)
+            if chosen is None:
+                pair.failures[method] = str(results[0])
                 continue
+            _, result = chosen
             figures = measure(self._body.forward(result.params), pair.case, self._body) | costs
             pair.figures[method] = figures
             if method == "denoised" and result.kept:

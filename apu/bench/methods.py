@@ -1,6 +1,7 @@
 """What is compared: the start, and fits that differ in nothing but the contacts they are given."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +14,7 @@ from apu.body.model import BodyModel
 from apu.body.parts import PARTS
 from apu.body.regions import regions_of
 from apu.errors import FitError
+from apu.fan import Claim, Reading, readings
 from apu.fit import FitOptions, fit_pair
 from apu.formats.match import trusted_keypoints
 from apu.types import BodyPart, Contact, FitResult, PairObservation, Side
@@ -22,13 +24,14 @@ METHODS: Mapping[str, str] = {
     "no_contacts": "fit to keypoints alone",
     "heuristic": "fit with one contact, where the two start meshes are nearest",
     "raw": "fit with a model's contacts as stated",
-    "denoised": "fit with the sides corrected by the keypoints",
+    "sides": "fit with the sides that keypoints and first meshes suggest",
+    "denoised": "fits with every likely reading of a model's contacts, the best of them",
     "filtered": "denoised, only the pairs that the automatic filter keeps",
     "curated": "fit with the true contacts, as a curator leaves them",
 }
 """By name, in the order of the table."""
 
-FITTED = ("no_contacts", "heuristic", "raw", "denoised", "curated")
+FITTED = ("no_contacts", "heuristic", "raw", "sides", "denoised", "curated")
 """The methods that fit; `filtered` chooses among the results of `denoised`."""
 
 Pair = tuple[PairObservation, tuple[Contact, ...]]
@@ -49,13 +52,33 @@ def fit_each(
     return results
 
 
-def contacts_for(
+def readings_for(
     method: str, case: Case, start: Float[np.ndarray, "2 vertices 3"], body: BodyModel
-) -> tuple[Contact, ...] | None:
-    """The weighed contacts that a method fits a pair to; None where the pair does not have them.
+) -> tuple[Reading, ...] | None:
+    """Weighed contacts that a method fits a pair to; the best stands (`apu.fan.best`). None where the pair has none.
 
     Args:
         method: one of `FITTED`. start: surfaces of the first guess, metres.
+    """
+    if method == "denoised":
+        if case.stated is None:
+            return None
+        found, seen = (
+            readings([Claim(contact=c) for c in case.stated], case.observation),
+            trusted_keypoints(case.observation),
+        )
+        return tuple(replace(reading, contacts=denoiser.weigh(reading.active, seen)) for reading in found)
+    contacts = contacts_for(method, case, start, body)
+    return None if contacts is None else (Reading(contacts=contacts, exchanged=False, probability=1.0),)
+
+
+def contacts_for(
+    method: str, case: Case, start: Float[np.ndarray, "2 vertices 3"], body: BodyModel
+) -> tuple[Contact, ...] | None:
+    """The weighed contacts that a method of one reading fits a pair to; None where the pair does not have them.
+
+    Args:
+        method: one of `FITTED` but ``"denoised"``. start: surfaces of the first guess, metres.
     """
     seen = trusted_keypoints(case.observation)
     given: tuple[Contact, ...] | None = ()
@@ -64,9 +87,9 @@ def contacts_for(
             given = (nearest_contact(start, body),)
         case "raw":
             given = case.stated
-        case "denoised" if case.stated is not None:
+        case "sides" if case.stated is not None:
             given = denoiser.apply(denoiser.denoise(case.stated, case.observation))
-        case "denoised":
+        case "sides":
             given = None
         case "curated":
             given = as_curated(case.contacts) if case.contacts else None

@@ -287,7 +287,7 @@ def _compare(
         "engine": {
             "errors": _errors(result.params, one.case, body),
             "seconds": median(engine),
-            "objective": _objective(result),
+            "objective": result.objective,
         },
         "adam": {
             "errors": _errors(adam.params, one.case, body),
@@ -314,11 +314,6 @@ def _published(one: _Loaded, body: BodyModel, published: PublishedOptions, *, de
         "step_seconds": measured,
         "seconds": sum(count * median(seconds) for count, seconds in zip(taken, measured, strict=True)),
     }
-
-
-def _objective(result: FitResult) -> float:
-    """The engine's objective where it ended, with the reading of the start that it chose."""
-    return sum(values[-1] for values in result.terms.values())
 
 
 def _errors(params: BodyParams, case: Case, body: BodyModel) -> dict[str, float]:

@@ -152,7 +152,7 @@ def test_the_report_has_what_programs_are_promised(case: Case, body: BodyModel, 
     assert values["settings"]["seed"] == 3
     assert values["settings"]["versions"].keys() >= {"python", "torch", "apu-review"}
     shown = [table for table in tables(values)]
-    assert [len(table.rows) for table in shown] == [7, 7, 7, 1]
+    assert [len(table.rows) for table in shown] == [8, 8, 8, 1]
 
 
 def test_truth_that_allows_less_is_measured_by_less(case: Case, body: BodyModel, scene: Scene) -> None:

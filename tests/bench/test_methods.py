@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apu.bench.case import Case
-from apu.bench.methods import FITTED, METHODS, contacts_for, nearest_contact
+from apu.bench.methods import FITTED, METHODS, contacts_for, nearest_contact, readings_for
 from apu.body.model import BodyModel
 from apu.body.parts import PARTS
 from apu.body.regions import regions_of
@@ -19,34 +19,50 @@ def true_parts(case: Case) -> list[tuple[BodyPart, BodyPart]]:
     return [contact.parts for contact in case.contacts]
 
 
-def test_methods_are_the_seven_of_the_comparison() -> None:
-    assert tuple(METHODS) == ("start", "no_contacts", "heuristic", "raw", "denoised", "filtered", "curated")
+def test_methods_are_the_eight_of_the_comparison() -> None:
+    assert tuple(METHODS) == ("start", "no_contacts", "heuristic", "raw", "sides", "denoised", "filtered", "curated")
     assert set(FITTED) == set(METHODS) - {"start", "filtered"}
 
 
-def test_sides_are_wrong_as_stated_and_right_when_denoised_or_curated(
+def test_sides_are_wrong_as_stated_and_right_when_corrected_or_curated(
     case: Case, body: BodyModel, true_parts: list[tuple[BodyPart, BodyPart]]
 ) -> None:
     surfaces = case.truth.vertices
-    given = {method: contacts_for(method, case, surfaces, body) for method in FITTED}
+    given = {method: contacts_for(method, case, surfaces, body) for method in FITTED if method != "denoised"}
     assert given["no_contacts"] == ()
     assert [c.flipped.parts for c in given["raw"]] == true_parts
-    assert [c.parts for c in given["denoised"]] == [c.parts for c in given["curated"]] == true_parts
+    assert [c.parts for c in given["sides"]] == [c.parts for c in given["curated"]] == true_parts
+
+
+def test_every_method_has_one_reading_but_the_denoised_which_has_all_likely_ones(
+    case: Case, body: BodyModel, true_parts: list[tuple[BodyPart, BodyPart]]
+) -> None:
+    given = {method: readings_for(method, case, case.truth.vertices, body) for method in FITTED}
+    assert {method: len(several) for method, several in given.items() if method != "denoised"} == dict.fromkeys(
+        set(FITTED) - {"denoised"}, 1
+    )
+    stated, *others = given["denoised"]
+    assert [c.flipped.parts for c in stated.active] == true_parts
+    assert others[0].probability > stated.probability
+    assert [c.parts for c in others[0].active] == true_parts
+    weights = [contact.weight for reading in (stated, others[0]) for contact in reading.active]
+    assert 0 < weights[0] < weights[1] <= 0.8, "wrong hands are further apart in the image"
 
 
 def test_a_curators_contacts_weigh_fully_and_a_models_by_what_is_seen(case: Case, body: BodyModel) -> None:
     surfaces = case.truth.vertices
-    curated, raw, denoised = (contacts_for(m, case, surfaces, body) for m in ("curated", "raw", "denoised"))
+    curated, raw, corrected = (contacts_for(m, case, surfaces, body) for m in ("curated", "raw", "sides"))
     assert {(c.weight, c.confidence, c.source) for c in curated} == {(1.0, 1.0, "curator")}
-    assert 0 < raw[0].weight < denoised[0].weight <= 0.8, "wrong hands are further apart in the image"
+    assert 0 < raw[0].weight < corrected[0].weight <= 0.8, "wrong hands are further apart in the image"
 
 
 def test_a_method_without_its_contacts_does_not_apply(case: Case, body: BodyModel) -> None:
     alone = replace(case, stated=None, contacts=None)
     surfaces = case.truth.vertices
-    assert [contacts_for(m, alone, surfaces, body) for m in ("raw", "denoised", "curated")] == [None] * 3
+    assert [readings_for(m, alone, surfaces, body) for m in ("raw", "sides", "denoised", "curated")] == [None] * 4
     silent = replace(case, stated=())
-    assert contacts_for("raw", silent, surfaces, body) == contacts_for("denoised", silent, surfaces, body) == ()
+    for method in ("raw", "sides", "denoised"):
+        assert [reading.active for reading in readings_for(method, silent, surfaces, body)] == [()]
 
 
 def side_by_side(body: BodyModel, gap: float = 0.05) -> np.ndarray:

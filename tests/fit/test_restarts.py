@@ -30,10 +30,6 @@ SHORT = replace(SCHEDULE[-1], steps=4)
 FREE = replace(SHORT, shape=True)
 
 
-def objective_of(result: FitResult) -> float:
-    return sum(values[-1] for values in result.terms.values())
-
-
 @pytest.fixture
 def entered(monkeypatch: pytest.MonkeyPatch) -> Entered:
     """The phases that fits go through, and with how many rows each."""
@@ -84,7 +80,7 @@ class TestLocked:
         pushed = fit_pair(locked, (), body)
         assert left[0].max_penetration_m > 0.015
         assert pushed.max_penetration_m < 0.01
-        assert objective_of(pushed) < 0.5 * objective_of(left[0])
+        assert pushed.objective < 0.5 * left[0].objective
         assert pushed.stop.endswith("restarts")
 
     def test_they_are_pushed_as_they_were_before_they_met_and_then_as_they_lie(
@@ -135,8 +131,8 @@ class TestStrained:
         entered: Entered,
     ) -> None:  # fmt: skip
         again = fitted([locked, free], body, FitOptions(kicks=0))
-        assert objective_of(again[0]) < 0.9 * objective_of(left[0])
-        assert objective_of(again[1]) == pytest.approx(objective_of(left[1]), rel=1e-6)
+        assert again[0].objective < 0.9 * left[0].objective
+        assert again[1].objective == pytest.approx(left[1].objective, rel=1e-6)
         assert [phase for phase, _ in entered] == [*SCHEDULE, *FitOptions().refit]
         rows = [rows for _, rows in entered]  # of more starts than pairs until the last phase
         assert rows[len(SCHEDULE) - 1 :] == [2] + [1] * len(FitOptions().refit)
