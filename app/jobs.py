@@ -6,8 +6,8 @@ from math import isfinite
 
 from apu.body.model import BodyModel
 from apu.denoise import weigh
-from apu.errors import FitError, StoreError
-from apu.fan import Claim, Reading, readings, score
+from apu.errors import FitError
+from apu.fan import Claim, Reading, fit_likeliest, readings, score
 from apu.fit import FitOptions, FitProgress, fit_pairs, lies_closer_exchanged
 from apu.formats.match import trusted_keypoints
 from apu.pipeline import unite
@@ -50,8 +50,11 @@ def run_fit(
         FitError: the pair cannot be fitted, or `cancelled` said so (`apu.fit.FitCancelled`).
         StoreError: the result cannot be stored. ValueError: there is no such pair.
     """
-    exchanged = exchange and _exchange(workspace, pair, body)
     record = workspace.pair(pair)
+    exchanged = exchange and lies_closer_exchanged(record.observation, record.sheet.active, body)
+    if exchanged:
+        workspace.edit_contacts(pair, Swap(), curator=PROGRAM, revision=record.sheet.revision)
+        record = workspace.pair(pair)
     result = unite(
         record.observation, record.sheet.active, body, options=options, start=start, progress=progress,
         cancelled=cancelled,
@@ -67,31 +70,20 @@ def run_fit(
     )
 
 
-def _exchange(workspace: Workspace, pair: int, body: BodyModel) -> bool:
-    """Exchange the two people of an answer where its contacts lie closer that way; whether they did."""
-    record = workspace.pair(pair)
-    closer = lies_closer_exchanged(record.observation, record.sheet.active, body)
-    if closer:
-        workspace.edit_contacts(pair, Swap(), curator=PROGRAM, revision=record.sheet.revision)
-    return closer
+def run_likeliest(workspace: Workspace, pair: int, body: BodyModel, *, exchange: bool = False) -> int:
+    """Fit the likeliest readings of contacts that nobody has judged, let the best one stand, and store its fit.
 
-
-def run_likeliest(workspace: Workspace, pair: int, body: BodyModel, *, exchange: bool = False) -> None:
-    """Fit the likeliest readings of contacts that nobody has touched, and let the best one stand, as an edit.
-
-    Args and errors as `run_fit`.
+    Args:
+        exchange: as `apu.fan.fit_likeliest`. Others, what is returned and errors as `run_fit`.
     """
-    if exchange:
-        _exchange(workspace, pair, body)
     record = workspace.pair(pair)
-    if len(readings(_claims(record), record.observation)) == 1:  # nothing is in doubt
-        run_fit(workspace, pair, body)
-        return
-    run_fan(workspace, pair, body, curator=PROGRAM)
-    fan = workspace.fans.get(pair)
-    if fan is None:
-        raise StoreError(f"the contacts of pair {pair} have changed while they were fitted; fit it again")
-    workspace.fans.take(pair, fan.alternatives[0].id, curator=PROGRAM, revision=record.sheet.revision)
+    lines = _lines(record)
+    reading, fit = fit_likeliest(record.observation, [line.contact for line in lines], body, exchange=exchange)
+    _check_measured(fit, record.image.name)
+    edit, revision = reading_edit(reading, lines), record.sheet.revision
+    if edit:
+        revision = workspace.edit_contacts(pair, edit, curator=PROGRAM, revision=revision).revision
+    return workspace.add_fit(pair, fit, revision=revision)
 
 
 def last_fit(record: PairRecord, body: BodyModel) -> FitRecord | None:
@@ -114,7 +106,7 @@ def run_fan(
     """Fit the likeliest readings of a pair's contacts as one batch, store them ranked, and give the fan's id.
 
     Each is fitted to exactly the contacts that the pair has once somebody takes that reading, and from its own start:
-    what goes on from another reading's fit stays near it. The contacts as they stand keep the fit that they have.
+    what goes on from another reading's fit stays near it.
 
     Args:
         curator: in whose name a reading will be taken. threads: of a CPU. Others as `run_fit`.
@@ -123,7 +115,8 @@ def run_fan(
         FitError: nothing is in doubt, or nothing could be fitted. StoreError, ValueError: as `run_fit`.
     """
     record = workspace.pair(pair)
-    lines, claims = _lines(record), _claims(record)
+    lines = _lines(record)
+    claims = [Claim(contact=line.contact, settled=line.edited_by not in ("", PROGRAM)) for line in lines]
     found = readings(claims, record.observation)
     if len(found) == 1:
         raise FitError(_nothing_doubted(lines))
@@ -131,14 +124,9 @@ def run_fan(
     sheets = [apply(record.sheet, edit, curator=curator, answers={}) if edit else record.sheet for edit in edits]
     keypoints = trusted_keypoints(record.observation)
     contacts = [weigh(sheet.active, keypoints) for sheet in sheets]
-    last = last_fit(record, body)
-    known = [workspace.fit(last.id)] if last and not last.stale else []
-    fits = known + list(
-        fit_pairs(
-            [record.observation] * (len(found) - len(known)), contacts[len(known) :], body,
-            threads=threads, progress=progress, cancelled=cancelled,
-        )
-    )  # fmt: skip
+    fits = fit_pairs(
+        [record.observation] * len(found), contacts, body, threads=threads, progress=progress, cancelled=cancelled
+    )
     alternatives = [
         Alternative(
             edit=edit,
@@ -160,11 +148,6 @@ def run_fan(
 
 def _lines(record: PairRecord) -> list[SheetContact]:
     return [line for line in record.sheet.contacts if not line.dropped]
-
-
-def _claims(record: PairRecord) -> list[Claim]:
-    """The contacts as they stand, and whether a person has judged them."""
-    return [Claim(contact=line.contact, settled=line.edited_by not in ("", PROGRAM)) for line in _lines(record)]
 
 
 def reading_edit(reading: Reading, lines: Sequence[SheetContact]) -> TakeReading | None:

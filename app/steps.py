@@ -26,7 +26,7 @@ from apu.processes import processes
 from apu.propose import ProposeOptions, propose
 from apu.types import ContactAnswer, PairObservation
 from review_db import ImageRecord, PairFilter, PairState, PairSummary, SetNote, Suggestion, Workspace
-from review_db.edits import PROGRAM, Undo
+from review_db.edits import PROGRAM, Entry, Undo
 from review_db.forget import without_image
 
 SIMULATED = "simulated"
@@ -287,11 +287,14 @@ def _fit_here(pair: PairSummary, exchange: bool, denoised: bool) -> Outcome:
 
 
 def _touched(workspace: Workspace, pair: int) -> bool:
-    """A person's edit of the contacts stands."""
-    return any(
-        entry.curator not in ("", PROGRAM) and not entry.undone and not isinstance(entry.edit, SetNote | Undo)
-        for entry in workspace.pair(pair).history
-    )
+    """A person's edit of the contacts stands, or their word against one of the program's."""
+    history = workspace.pair(pair).history
+    author = {entry.revision: entry.curator for entry in history}
+
+    def judges(edit: Entry) -> bool:
+        return author.get(edit.revision) in ("", PROGRAM) if isinstance(edit, Undo) else not isinstance(edit, SetNote)
+
+    return any(e.curator not in ("", PROGRAM) and not e.undone and judges(e.edit) for e in history)
 
 
 def waiting(workspace: Workspace, *, pair: int | None = None) -> tuple[PairSummary, ...]:

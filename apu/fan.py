@@ -29,7 +29,7 @@ from apu.denoise import (
 )
 from apu.errors import FitError
 from apu.evidence import Sight, sight
-from apu.fit import FitOptions, fit_pairs
+from apu.fit import FitOptions, fit_pairs, lies_closer_exchanged
 from apu.formats.match import trusted_keypoints
 from apu.types import Contact, FitResult, PairObservation
 
@@ -156,7 +156,7 @@ def readings(
 def score(reading: Reading, fit: FitResult, *, model: FanModel | None = None) -> float:
     """How well a reading stands once it is fitted: log P - objective / objective_scale; the higher the better.
 
-    The objective is half the sum of squares over sigmas: a negative log likelihood, were its errors independent.
+    The objective is a negative log likelihood, were its errors independent.
     Differences of scores are log odds.
     """
     model = model or FanModel()
@@ -176,6 +176,7 @@ def fit_likeliest(
     contacts: Sequence[Contact],
     body: BodyModel,
     *,
+    exchange: bool = False,
     model: FanModel | None = None,
     options: FitOptions | None = None,
 ) -> tuple[Reading, FitResult]:
@@ -183,19 +184,35 @@ def fit_likeliest(
 
     Each fit has its own start: one that goes on from another reading's fit stays near it, and tells less.
 
+    Args:
+        exchange: begin with the two people exchanged where the contacts lie closer that way (APU's rule, see
+            `apu.fit.lies_closer_exchanged`).
+
     Raises:
         FitError: the pair cannot be fitted.
     """
-    found, keypoints = (
-        readings([Claim(contact=contact) for contact in contacts], pair, model=model),
-        trusted_keypoints(pair),
-    )
-    weighed = [weigh(reading.active, keypoints) for reading in found]
-    fits = fit_pairs([pair] * len(found), weighed, body, options=options)
+    exchanged = exchange and lies_closer_exchanged(pair, contacts, body, options=options)
+    found = weighed_readings(pair, [contact.swapped for contact in contacts] if exchanged else contacts, model=model)
+    fits = fit_pairs([pair] * len(found), [reading.active for reading in found], body, options=options)
     chosen = best(found, fits, model=model)
     if chosen is None:
         raise next(fit for fit in fits if isinstance(fit, FitError))
-    return chosen
+    reading, fit = chosen
+    exchanged = exchanged != reading.exchanged
+    return replace(reading, exchanged=exchanged), replace(fit, swapped=exchanged)
+
+
+def weighed_readings(
+    pair: PairObservation, contacts: Sequence[Contact], *, model: FanModel | None = None
+) -> tuple[Reading, ...]:
+    """The likeliest readings of what a model stated, their contacts weighed for a fit (`apu.denoise.weigh`)."""
+    seen = trusted_keypoints(pair)
+
+    def weighed(contact: Contact | None) -> Contact | None:
+        return None if contact is None else weigh([contact], seen)[0]
+
+    found = readings([Claim(contact=contact) for contact in contacts], pair, model=model)
+    return tuple(replace(reading, contacts=tuple(map(weighed, reading.contacts))) for reading in found)
 
 
 def _turned(claim: Claim, exchanged: bool) -> Claim:

@@ -5,7 +5,7 @@ programs that work without a workspace.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,7 +14,7 @@ from apu import denoise as denoiser
 from apu.ask import Asker, load_prompt, question_of
 from apu.body.model import BodyModel
 from apu.fan import fit_likeliest
-from apu.fit import FitOptions, FitProgress, fit_pair, lies_closer_exchanged
+from apu.fit import FitOptions, FitProgress, fit_pair
 from apu.formats.match import trusted_keypoints
 from apu.formats.people import People
 from apu.propose import ProposeOptions, propose
@@ -62,11 +62,9 @@ def reconstruct(
     )
     for pair in proposals.pairs:
         answer = asker(question_of(pair, photograph, prompt))
-        exchanged = lies_closer_exchanged(pair, answer.contacts, body, options=fit_options)
-        contacts = tuple(c.swapped for c in answer.contacts) if exchanged else answer.contacts
+        reading, fit = fit_likeliest(pair, answer.contacts, body, exchange=True, options=fit_options)
+        contacts = tuple(c.swapped for c in answer.contacts) if reading.exchanged else answer.contacts
         checks = denoiser.denoise(contacts, pair)
-        reading, fit = fit_likeliest(pair, contacts, body, options=fit_options)
-        fit = replace(fit, swapped=exchanged != reading.exchanged)
         yield Reconstruction(observation=pair, answer=answer, checks=checks, fit=fit)
 
 

@@ -297,7 +297,7 @@ class FitResult:
 
     @property
     def objective(self) -> float:
-        """Where the fit's objective ended: half the sum of its squared residuals over their sigmas."""
+        """Where the fit's objective ended, the sum of its terms."""
         return sum(values[-1] for values in self.terms.values())
 
 

@@ -17,7 +17,7 @@ from apu.types import BodyPart, Contact
 Person = Literal[0, 1]
 
 PROGRAM = "program"
-"""Author of edits that no person made: the denoiser's sides, exchanged people. A person may take them back."""
+"""Author of edits that no person made: corrected sides, exchanged people. A person may take them back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -483,7 +483,7 @@ def last_standing(history: History) -> int | None:
 
 def _denoised(sheet: Sheet, before: Sheet) -> Sheet:
     """What differs in contacts as the denoiser's word, which a fit weighs and may give up, and not a curator's."""
-    changed = [new.contact.parts != old.contact.parts for new, old in zip(sheet.contacts, before.contacts, strict=True)]
+    changed = [new.contact != old.contact for new, old in zip(sheet.contacts, before.contacts, strict=True)]
     lines = (
         replace(line, contact=replace(line.contact, source="denoiser")) if differs else line
         for line, differs in zip(sheet.contacts, changed, strict=True)

@@ -15,7 +15,7 @@ from review_db.changes import carry_out, check_finite, figures_of, stale
 from review_db.codec import pack_fit
 from review_db.database import Database, insert, now, one, sqlite3
 from review_db.details import fit_record, with_arrays
-from review_db.edits import PROGRAM, Sheet, TakeReading, Undo, from_json, last_standing, rebuild, to_json
+from review_db.edits import Sheet, TakeReading, Undo, from_json, last_standing, rebuild, to_json
 from review_db.files import Files
 from review_db.jobs import LOST, close_job
 from review_db.records import AlternativeRecord, FanRecord
@@ -118,8 +118,7 @@ class Fans:
             if chosen.id != fan.taken:
                 sheet = self._read(connection, pair, sheet, fan, chosen.edit, curator)
             figures = json.loads(row["figures"]) | {"pair_id": pair, "revision": sheet.revision, "file": row["file"]}
-            asked_by = None if curator == PROGRAM else curator_id(connection, curator)
-            insert(connection, "fits", figures | {"made_at": now(), "curator_id": asked_by})
+            insert(connection, "fits", figures | {"made_at": now(), "curator_id": curator_id(connection, curator)})
             refresh(connection, pair)
             return sheet
 

@@ -24,11 +24,9 @@ import torch
 from apu.bench.case import Case, draws
 from apu.bench.denoise import right_sides
 from apu.body.model import BodyModel, load_body
-from apu.denoise import weigh
 from apu.errors import ApuError
-from apu.fan import Claim, Reading, readings, score
+from apu.fan import Reading, score, weighed_readings
 from apu.fit import fit_pairs
-from apu.formats.match import trusted_keypoints
 from apu.synth.recipe import load_classes
 from apu.types import Contact, FitResult
 
@@ -59,7 +57,7 @@ def find(case: Case, stated: Sequence[Contact], body: BodyModel | None) -> Found
     most = max(_reachable(stated, case), _reachable([contact.swapped for contact in stated], case))
     if not most:
         return None
-    fan = readings([Claim(contact=contact) for contact in stated], case.observation)
+    fan = weighed_readings(case.observation, stated)
     right = [len(each.active) == most and all(right_sides(each.active, case.contacts or ())) for each in fan]
     likely = sorted(range(len(fan)), key=lambda i: -fan[i].probability)
     order = likely if body is None else _ranked(case, fan, body)
@@ -72,9 +70,7 @@ def find(case: Case, stated: Sequence[Contact], body: BodyModel | None) -> Found
 
 
 def _ranked(case: Case, fan: Sequence[Reading], body: BodyModel) -> list[int]:
-    """As the review app fits a fan: every reading from its own start."""
-    keypoints = trusted_keypoints(case.observation)
-    fits = fit_pairs([case.observation] * len(fan), [weigh(reading.active, keypoints) for reading in fan], body)
+    fits = fit_pairs([case.observation] * len(fan), [reading.active for reading in fan], body)
     scores = [score(r, fit) if isinstance(fit, FitResult) else -np.inf for r, fit in zip(fan, fits, strict=True)]
     return sorted(range(len(fan)), key=lambda i: -scores[i])
 

@@ -1,7 +1,6 @@
 """What is compared: the start, and fits that differ in nothing but the contacts they are given."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -14,7 +13,7 @@ from apu.body.model import BodyModel
 from apu.body.parts import PARTS
 from apu.body.regions import regions_of
 from apu.errors import FitError
-from apu.fan import Claim, Reading, readings
+from apu.fan import Reading, weighed_readings
 from apu.fit import FitOptions, fit_pair
 from apu.formats.match import trusted_keypoints
 from apu.types import BodyPart, Contact, FitResult, PairObservation, Side
@@ -61,13 +60,7 @@ def readings_for(
         method: one of `FITTED`. start: surfaces of the first guess, metres.
     """
     if method == "denoised":
-        if case.stated is None:
-            return None
-        found, seen = (
-            readings([Claim(contact=c) for c in case.stated], case.observation),
-            trusted_keypoints(case.observation),
-        )
-        return tuple(replace(reading, contacts=denoiser.weigh(reading.active, seen)) for reading in found)
+        return None if case.stated is None else weighed_readings(case.observation, case.stated)
     contacts = contacts_for(method, case, start, body)
     return None if contacts is None else (Reading(contacts=contacts, exchanged=False, probability=1.0),)
 

@@ -19,7 +19,8 @@ from app.worker import beginning, carry_out, preview_bytes
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose
 from apu.errors import FitError
-from apu.fit import FitCancelled, FitProgress
+from apu.fit import FitCancelled, FitOptions, FitProgress
+from apu.pipeline import unite
 from review_db import Flip, JobRecord, Swap, Workspace
 from review_db.records import JobKind
 
@@ -189,6 +190,8 @@ def test_a_fit_goes_on_from_where_the_one_before_was_stopped(workspace: Workspac
 
 
 def test_a_fan_is_fitted_as_one_batch_ranked_and_taken_with_its_fit(workspace: Workspace, body: BodyModel) -> None:
+    record = workspace.pair(1)
+    run_fit(workspace, 1, body, options=FitOptions(schedule=FitOptions().schedule[:1]))
     job = claimed(workspace, "fan")
     carry_out(workspace, job, "w", body)
     assert workspace.jobs.get(job.id).state == "done"
@@ -201,6 +204,10 @@ def test_a_fan_is_fitted_as_one_batch_ranked_and_taken_with_its_fit(workspace: W
     assert best.words == "A's left upper arm instead of right, B's right upper arm instead of left"
     assert stand.words == "as it stands"
     assert best.fit.max_gap_m < 0.03 < stand.fit.max_gap_m
+    first = unite(record.observation, record.sheet.active, body)
+    assert workspace.fans.fit(1, stand.id).objective == pytest.approx(first.objective, rel=0.01), (
+        "no earlier fit is used"
+    )
     sheet = workspace.fans.take(1, best.id, curator="tester", revision=workspace.pair(1).sheet.revision)
     assert [contact.parts for contact in sheet.active] == [contact.parts for contact in TRUE]
     assert not workspace.pair(1).fits[-1].stale

@@ -9,7 +9,6 @@ from apu.errors import StoreError
 from review_db import Alternative, Drop, SetNote, TakeReading, TakeSuggestion
 from review_db.backup import backup, restore
 from review_db.check import check
-from review_db.edits import PROGRAM
 from review_db.forget import find_image, forget
 
 from .conftest import LEFT_HAND_BACK, make_fit
@@ -56,18 +55,6 @@ def test_taking_a_reading_is_one_edit_and_its_fit_is_the_current_one(workspace, 
     workspace.undo(pair, curator="ada", revision=2)
     assert workspace.pair(pair).sheet.contacts[0].contact == LEFT_HAND_BACK
     assert workspace.fans.get(pair).taken is None
-
-
-def test_what_the_program_takes_is_the_denoisers_word_and_nobodys_fit(workspace, pair, fan) -> None:
-    first = workspace.fans.get(pair).alternatives[0]
-    line = workspace.fans.take(pair, first.id, curator=PROGRAM, revision=1).contacts[0]
-    assert (line.contact.source, line.edited_by) == ("denoiser", PROGRAM)
-    record = workspace.pair(pair)
-    assert record.sheet.contacts[1].contact.source == "model", "what does not differ stays as it was"
-    assert (record.fits[-1].stale, record.fits[-1].curator) == (False, "")
-    assert check(workspace).ok
-    workspace.undo(pair, curator="ada", revision=2)
-    assert workspace.pair(pair).sheet.contacts[0].contact == LEFT_HAND_BACK
 
 
 def test_another_reading_stands_instead_of_the_first(workspace, pair, fan) -> None:
