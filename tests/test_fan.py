@@ -123,7 +123,9 @@ def test_a_reading_that_bends_the_bodies_loses_against_a_less_likely_one():
 
 def test_a_reading_is_hardly_held_against_for_people_off_the_floor():
     carried, standing = (Reading(contacts=(TRUE,), exchanged=False, probability=0.5) for _ in range(2))
-    assert best([standing, carried], [fit(50.0), fit(30.0, floor=60.0)])[0] is carried
+    chosen = best([standing, carried], [fit(50.0), fit(30.0, floor=60.0)])
+    assert chosen is not None
+    assert chosen[0] is carried
     assert score(carried, fit(5.0, floor=100.0)) == score(carried, fit(5.0, floor=12.0))
     assert score(carried, fit(5.0, floor=3.0)) == pytest.approx(score(carried, fit(8.0)))
 
