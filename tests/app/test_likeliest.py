@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.jobs import run_likeliest
 from app.steps import fit_pairs
 from apu.body.model import BodyModel
 from apu.fan import readings
@@ -91,13 +92,12 @@ def test_a_pair_that_cannot_be_fitted_does_not_stop_the_next(
     workspace: Workspace, body: BodyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blind = FitOptions(min_confidence=2.0)
-    real = fit_pairs.__globals__["run_likeliest"]
 
     def first_fails(workspace: Workspace, pair: int, body: BodyModel, **options):
         with monkeypatch.context() as patch:
             if pair == 1:
                 patch.setattr("apu.fit.unite.FitOptions", lambda: blind)
-            return real(workspace, pair, body, **options)
+            return run_likeliest(workspace, pair, body, **options)
 
     monkeypatch.setattr("app.steps.run_likeliest", first_fails)
     first, second = fit_pairs(workspace, body, workspace.pairs(), denoised=True)
