@@ -4,7 +4,7 @@ Photographs are the same by content, pairs by photograph and observation, curato
 their author, time and kind. The rule for a pair that both sides worked on since their last common entry:
 
 - what the other side did follows what was done here, where they touch different contacts, or one only wrote a note;
-- people's work stands before the program's (answers taken, the denoiser's sides), on whichever side it is;
+- people's work stands before the program's (answers taken, sides corrected), on whichever side it is;
 - otherwise this side stands, and the other's version is kept whole as a conflict, as is its decision, until somebody
   takes or leaves it; where both came to the same sheet, the other's entries are kept and there is nothing to settle.
 

@@ -72,10 +72,15 @@ def contacts_for(
 
     Args:
         method: one of `FITTED` but ``"denoised"``. start: surfaces of the first guess, metres.
+
+    Raises:
+        ValueError: it is none of those.
     """
     seen = trusted_keypoints(case.observation)
-    given: tuple[Contact, ...] | None = ()
+    given: tuple[Contact, ...] | None
     match method:
+        case "no_contacts":
+            given = ()
         case "heuristic":
             given = (nearest_contact(start, body),)
         case "raw":
@@ -86,6 +91,8 @@ def contacts_for(
             given = None
         case "curated":
             given = as_curated(case.contacts) if case.contacts else None
+        case _:
+            raise ValueError(f"method must be one with a single list of contacts, got {method!r}")
     return None if given is None else denoiser.weigh(given, seen)
 
 

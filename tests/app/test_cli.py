@@ -135,7 +135,7 @@ def test_all_pairs_are_exported_and_the_meshes_are_rebuilt(fitted: Path, tmp_pat
     assert "is not empty" in sentence(run("export", fitted, out, "--all", code=2))
 
 
-def test_untouched_contacts_take_the_denoisers_sides_where_that_is_asked_for(fitted: Path, tmp_path: Path) -> None:
+def test_the_best_reading_of_untouched_contacts_stands_where_that_is_asked_for(fitted: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(fitted, copy)
     run("fit", copy, "--pair", "1", "--denoised")
