@@ -3,16 +3,12 @@
 import json
 from collections.abc import Mapping
 from io import BytesIO
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from apu.files import parse_npz
 from apu.types import BodyParams, Camera, FitResult, MeshEstimate, PairObservation
-
-_PARSING = Lock()
-"""NumPy parses an array's header as Python, which in CPython 3.11 fails now and then in several threads at once
-(SystemError: AST constructor recursion depth mismatch)."""
 
 _ESTIMATE = ("global_orient", "body_pose", "betas", "joints", "valid")
 
@@ -31,8 +27,7 @@ def pack(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:
 
 def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and values of `pack`."""
-    with _PARSING, np.load(BytesIO(data), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = parse_npz(data, "an artefact")
     return arrays, json.loads(arrays.pop("meta").tobytes())
 
 

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-import numpy as np
-
-from apu.files import asset
+from apu.files import asset, load_npz
 from apu.synth.recipe import Recipe, load_recipes
 from apu.types import BodyParams
 
@@ -31,12 +29,9 @@ def load_scenes(names: Sequence[str] | None = None) -> list[Scene]:
     recipes = load_recipes()
     if unknown := set(names or ()) - recipes.keys():
         raise ValueError(f"names must be of {', '.join(recipes)}; got {', '.join(sorted(unknown))}")
-    with np.load(asset("demo/solved.npz")) as solved:
-        return [
-            Scene(
-                recipe=recipe,
-                params=BodyParams(**{f.name: solved[f"{name}.{f.name}"] for f in fields(BodyParams)}),
-            )
-            for name, recipe in recipes.items()
-            if names is None or name in names
-        ]
+    solved = load_npz(asset("demo/solved.npz"))
+    return [
+        Scene(recipe=recipe, params=BodyParams(**{f.name: solved[f"{name}.{f.name}"] for f in fields(BodyParams)}))
+        for name, recipe in recipes.items()
+        if names is None or name in names
+    ]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from apu.body.model import load_body
 from apu.body.skinning import Frames, Pose, SkinnedPoints, stack
-from apu.files import asset
+from apu.files import asset, load_npz
 from apu.fit.objective import Contribution, FurtherTerm, Objective, add_per_person, add_rows
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import Problem
@@ -331,7 +331,7 @@ def main(names: list[str]) -> None:
     """Solve all recipes of the demo, or the named ones, and write the shipped file."""
     recipes, body = load_recipes(), fit_body(load_body())
     path = Path(asset("demo/recipes.json")).with_name("solved.npz")
-    stored = dict(np.load(path)) if path.exists() and names else {}
+    stored = load_npz(path) if path.exists() and names else {}
     for name in names or recipes:
         stored |= {f"{name}.{key}": array for key, array in solve(recipes[name], body).arrays().items()}
     np.savez_compressed(path, **stored)

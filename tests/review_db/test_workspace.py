@@ -1,5 +1,6 @@
 """What the workspace promises to people who work on pairs."""
 
+import ast
 import json
 import threading
 from dataclasses import replace
@@ -277,6 +278,14 @@ def test_a_fit_comes_back_with_parameters_and_curves(workspace, pair, toys) -> N
         np.testing.assert_array_equal(getattr(stored, name), getattr(given_in, name))
     same = ("contacts", "swapped", "max_penetration_m", "kept", "terms", "stop", "seconds", "device", "body", "options")
     assert [getattr(stored, name) for name in same] == [getattr(given_in, name) for name in same]
+
+
+def test_reading_an_artefact_parses_no_python(workspace, pair, toys, monkeypatch) -> None:
+    """CPython 3.11 cannot build two syntax trees in two threads, and a page reads while another thread may."""
+    fit = workspace.add_fit(pair, toys.fit(), revision=1)
+    monkeypatch.setattr(ast, "parse", lambda *_, **__: pytest.fail("Python was parsed"))
+    assert np.isfinite(workspace.fit(fit).params.body_pose).all()
+    assert workspace.pair(pair).observation.keypoints.size
 
 
 def test_a_fit_is_stale_exactly_while_the_contacts_differ_from_those_it_used(workspace, pair, toys) -> None:
