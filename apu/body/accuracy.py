@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from apu.body import rig
 from apu.body.source import Anny
+from apu.files import load_npz
 from apu.types import KEYPOINTS
 
 NUM_POSED, NUM_POSES = 8, 20
@@ -42,9 +43,9 @@ def measure(anny: Anny, model_file: Path, kid_template: Path, order: np.ndarray,
         vertices, joints = _rest(model, betas)
         report |= _summary(f"shape_{name}", vertices - bodies.vertices[:, order])
         report |= _summary(f"rest_joints_{name}", joints - bodies.joints)
-    with np.load(model_file) as file:
-        sparse = np.zeros((len(KEYPOINTS), len(order)))
-        np.add.at(sparse, (np.arange(len(KEYPOINTS))[:, None], file["keypoint_index"]), file["keypoint_weight"])
+    file = load_npz(model_file)
+    sparse = np.zeros((len(KEYPOINTS), len(order)))
+    np.add.at(sparse, (np.arange(len(KEYPOINTS))[:, None], file["keypoint_index"]), file["keypoint_weight"])
     report |= _posed_errors(anny, model, adults[:NUM_POSED], order, sparse, seed)
     heights = [float(np.ptp(_rest(model, _only(10, kid))[0][0, :, 1])) for kid in (0.0, 0.25, 0.5, 0.75, 1.0)]
     report |= {f"height_m_kid_{kid}": round(h, 3) for kid, h in zip((0, 25, 50, 75, 100), heights, strict=True)}
