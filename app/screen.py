@@ -357,11 +357,13 @@ def _fit_sentence(
     if fit.stale:
         return "The contacts have changed since this fit."
     swapped = " The fit exchanged the two people, which fits the contacts better." if fit.swapped else ""
-    _, _, taken = fit.stop.partition("; ")  # `FitResult.stop`
-    sides = f" It took the keypoints with {taken}." if taken else ""
+    taken = "".join(
+        f" It took the keypoints with {note}." if "exchanged" in note else f" It fitted them {note}."
+        for note in fit.stop.split("; ")[1:]  # `FitResult.stop`
+    )
     kept = "" if fit.kept else " The automatic filter would drop this pair."
     contacts = _count(record.sheet.active)
-    return f"Fitted to {contacts} in {fit.seconds:.1f} s.{swapped}{sides}{kept}"
+    return f"Fitted to {contacts} in {fit.seconds:.1f} s.{swapped}{taken}{kept}"
 
 
 def waits(ahead: Sequence[str], idle: str) -> str:

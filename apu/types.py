@@ -267,7 +267,7 @@ class FitResult:
         max_penetration_m, mean_penetration_m: deepest and mean depth of the vertices inside the other body.
         kept: the automatic filter's verdict (reprojection_512 below the limit for both).
         terms: objective terms by name, one value per step and last that of the result. stop: why the optimiser stopped,
-            and whose keypoints it took with left and right exchanged.
+            whose keypoints it took with left and right exchanged, and where only one person has a floor.
         seconds, iterations, device, body, seed: how it was made. options: `FitOptions` as plain values.
     """
 

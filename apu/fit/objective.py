@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from apu.body.collide import Collider, other_person
@@ -115,9 +115,20 @@ class Objective:
 
     def each_without_one(self) -> tuple["Objective", Int[Tensor, "M"]]:
         """Of every pair one objective less each contact that may be given up; see `Problem.each_without_one`."""
-        problem, pairs = self.problem.each_without_one()
-        some = self[pairs]
-        some.problem = problem
+        return self._rivals(*self.problem.each_without_one())
+
+    def each_carried(self) -> tuple["Objective", Int[Tensor, "M"]]:
+        """Of every pair two objectives with one of the people carried; see `Problem.each_carried`."""
+        return self._rivals(*self.problem.each_carried(self.options.carried))
+
+    def mirrored(self, which: Bool[Tensor, "N P 8"]) -> "Objective":
+        """With bones of L_init mirrored in depth; see `Problem.mirrored`."""
+        problem = self.problem.mirrored(which, self.body.skin.skeleton, self.options.mirror)
+        return self._rivals(problem, torch.arange(len(problem), device=which.device))[0]
+
+    def _rivals(self, problem: Problem, pairs: Int[Tensor, "M"]) -> tuple["Objective", Int[Tensor, "M"]]:
+        some = copy(self)
+        some.problem, some._pairs = problem, self._pairs[pairs]
         return some, pairs
 
     def joined(self, other: "Objective") -> "Objective":
@@ -186,7 +197,8 @@ class Objective:
         return Contribution({"keypoints": term.value}, add)
 
     def _ground(self, marks: "_PosedMarks") -> Contribution:
-        weight = (self.problem.weight[..., ANKLES] > 0).to(marks.points.dtype) / _SOLES_PER_FOOT**0.5
+        seen = (self.problem.weight[..., ANKLES] > 0).to(marks.points.dtype)
+        weight = seen * self.problem.stands[..., None] / _SOLES_PER_FOOT**0.5
         soles = marks.points[:, :, SOLES] + self._marks.sole_depth[:, None] * marks.points.new_tensor([0, 1, 0])
         term = ground(soles, marks.points[:, :, _MASS], weight, self.options.stance)
 

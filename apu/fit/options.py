@@ -109,6 +109,9 @@ class FitOptions:
         doubt: what it costs the objective to fit without a contact of W = 1 that a program stated; a curator's contacts
             stay.
         exchange: what it costs the objective to take a limb's keypoints with left and right exchanged, or a person's.
+        carried: what it costs the objective that the other person carries somebody, not the floor.
+        mirror: what it costs the objective to take a limb of the start for its mirror image in depth that no contact
+            asks for.
         leading: of a pair's starts (sides of keypoints, facings, limbs' readings in depth), so many go on after the
             first phase.
         strain: a first fit whose contact and interpenetration cost the objective more than this is annealed once more.
@@ -142,6 +145,8 @@ class FitOptions:
     gmm_weight: float = 1.0
     doubt: float = 12.0
     exchange: float = 4.0
+    carried: float = 12.0
+    mirror: float = 2.0
     leading: int = 2
     strain: float = 3.0
     kick_depth: float = 0.005
@@ -162,6 +167,8 @@ class FitOptions:
             "gmm_weight",
             "doubt",
             "exchange",
+            "carried",
+            "mirror",
             "strain",
         )
         _check_positive(self, [*zero, "kick_depth", "kicks"], zero=True)

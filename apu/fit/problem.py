@@ -6,13 +6,14 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import roma
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from apu.body.skinning import NUM_JOINTS, Pose, SkinnedPoints, joined
+from apu.body.skinning import NUM_JOINTS, Pose, Skeleton, SkinnedPoints, joined
 from apu.errors import FitError
 from apu.fit.options import FitOptions
 from apu.fit.proxy import PART_SAMPLES, FitBody
+from apu.fit.relief import mirrored
 from apu.metrics import units_512, used_confidence
 from apu.types import BODY_25, SMPL_JOINTS, Contact, PairObservation
 
@@ -24,6 +25,7 @@ _FURTHEST = 100.0
 """Metres of depth that an initial mesh may have."""
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINTS)}
 _POINT = {name: i for i, name in enumerate(BODY_25)}
+_ANKLES = [_POINT["left_ankle"], _POINT["right_ankle"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +37,9 @@ class Problem:
         observed, weight: BODY_25 in pixels and their confidences (0: not used); unit: 512-units per pixel.
         focal, centre: of the camera, pixels.
         part_index: samples of every contact's two parts, as ids of `samples`; contact_weight: W, 0 for padding.
+        stands: 1, or 0 for somebody whom the other person carries and not the floor.
         give_up: what it costs the objective to fit without a contact, infinite where that is not to be; given_up: what
-            that, and keypoints taken the other way round, has cost so far.
+            that and every other departure from what was stated or is usual has cost so far.
     """
 
     start: Pose
@@ -49,6 +52,7 @@ class Problem:
     centre: Float[Tensor, "N 2"]
     part_index: Int[Tensor, "N P C S"]
     contact_weight: Float[Tensor, "N C"]
+    stands: Float[Tensor, "N P"]
     give_up: Float[Tensor, "N C"]
     given_up: Float[Tensor, "N"]
 
@@ -77,6 +81,25 @@ class Problem:
         some, at = self[pairs], torch.arange(len(pairs), device=pairs.device)
         weight = some.contact_weight.index_put((at, contact), some.contact_weight.new_zeros(()))
         return replace(some, contact_weight=weight, given_up=some.given_up + some.give_up[at, contact]), pairs
+
+    def each_carried(self, price: float) -> tuple["Problem", Int[Tensor, "M"]]:
+        """Every pair with one of its people carried by the other, and which of these pairs each of the M is.
+
+        Who is carried touches who carries, and the floor says where two people are only while the feet of both are
+        seen.
+        """
+        floor = (self.weight[..., _ANKLES] > 0).any(-1).all(-1) & (self.stands > 0).all(-1)
+        held = (self.contact_weight > 0).any(-1)
+        pairs, person = (floor & held)[:, None].expand_as(self.stands).nonzero(as_tuple=True)
+        some, at = self[pairs], torch.arange(len(pairs), device=pairs.device)
+        stands = some.stands.index_put((at, person), some.stands.new_zeros(()))
+        return replace(some, stands=stands, given_up=some.given_up + price), pairs
+
+    def mirrored(self, which: Bool[Tensor, "N P 8"], skeleton: Skeleton, price: float) -> "Problem":
+        """With some bones of L_init mirrored in depth, each limb at a price; see `apu.fit.relief.mirrored`."""
+        target = mirrored(replace(self.start, rotations=self.target), which, skeleton).rotations
+        limbs = which.unflatten(-1, (-1, 2)).any(-1).sum((-1, -2))
+        return replace(self, target=target, given_up=self.given_up + price * limbs)
 
 
 def check_observation(observation: PairObservation, options: FitOptions) -> None:
@@ -146,6 +169,7 @@ def build_problem(
         centre=tensor([c.K[:2, 2] for c in cameras]),
         part_index=torch.as_tensor(part_index.reshape(index.shape), device=device),
         contact_weight=tensor(weight),
+        stands=tensor(np.ones((len(contacts), 2))),
         give_up=tensor(give_up),
         given_up=tensor(np.zeros(len(contacts))),
     )

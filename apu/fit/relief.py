@@ -2,35 +2,48 @@
 
 Seen under (nearly) parallel rays, a bone and its mirror image in depth project to the same points (the bas-relief
 ambiguity; Lee and Chen 1985 list the 2^n readings of a figure), so that an estimator often takes an arm that reaches
-back for one that reaches forward. Keypoints cannot tell and no small step leads from one reading to the other, but a
-contact can tell: only one of them reaches what it touches. So the limbs that a contact names begin in every reading.
+back for one that reaches forward. No small step leads from one reading to the other. A contact can tell them apart,
+for only one of them reaches what it touches, so the limbs that a contact names begin in every reading; what the whole
+objective says of the other limbs is asked once the people are about where they belong.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations, pairwise, product
+from itertools import combinations, product
 
+import numpy as np
 import roma
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from apu.body.rig import PARENTS
-from apu.body.skinning import Pose, Skeleton
+from apu.body.skinning import Pose, Skeleton, stack
 from apu.types import SMPL_JOINTS, Contact, Side
 
-_ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
-_JOINTS = {
-    "hand": _ARM, "forearm": _ARM, "arm": _ARM, "elbow": _ARM[:2], "upper arm": _ARM[:2],
-    "foot": _LEG, "leg": _LEG, "knee": _LEG[:2], "thigh": _LEG[:2],
+_CHAINS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
+_LIMBS = tuple(f"{side}_{limb}" for limb in _CHAINS for side in ("left", "right"))
+_BONES = np.array(
+    [
+        [SMPL_JOINTS.index(f"{side}_{joint}") for joint in chain[first : first + 2]]
+        for chain in _CHAINS.values()
+        for side in ("left", "right")
+        for first in (0, 1)
+    ]
+)
+"""(8, 2): a joint and the one below it, of the two bones of every limb, the upper one first."""
+NUM_BONES = len(_BONES)
+
+_REACH = {
+    "hand": ("arm", 2), "forearm": ("arm", 2), "arm": ("arm", 2), "elbow": ("arm", 1), "upper arm": ("arm", 1),
+    "foot": ("leg", 2), "leg": ("leg", 2), "knee": ("leg", 1), "thigh": ("leg", 1),
 }  # fmt: skip
-"""The chain of joints that carries a part to where it touches."""
+"""The limb and how many of its bones carry a part to where it touches."""
 
 _MOST_LIMBS = 2
 """Of so many limbs all combinations are readings; of more, those that differ from the start in one limb."""
 
-Bone = tuple[int, int]
-"""A joint and the one below it."""
+Bones = Bool[np.ndarray, "P 8"]
+"""Which bones of either person are mirrored."""
 
 
 def readings(pose: Pose, contacts: Sequence[Contact], skeleton: Skeleton) -> list[Pose]:
@@ -39,28 +52,21 @@ def readings(pose: Pose, contacts: Sequence[Contact], skeleton: Skeleton) -> lis
     Args:
         pose: of P = 2 people. contacts: which limbs.
     """
-    limbs = [
-        (person, chain, [_mirrored(pose, person, bones, skeleton) for bones in _mirrorings(chain)])
-        for person, chain in _limbs(contacts)
-    ]
-    if len(limbs) <= _MOST_LIMBS:
-        chosen = list(product(*(ways for _, _, ways in limbs)))
+    ways = [[_bones(person, bones) for bones in _subsets(limb)] for person, limb in _touching(contacts)]
+    none = np.zeros((2, NUM_BONES), bool)
+    if len(ways) <= _MOST_LIMBS:
+        chosen = [np.any([none, *way], axis=0) for way in product(*ways)]
     else:
-        chosen = [tuple(ways[0] for _, _, ways in limbs)]
-        chosen += [(*chosen[0][:i], way, *chosen[0][i + 1 :]) for i, (*_, ways) in enumerate(limbs) for way in ways[1:]]
-    read = []
-    for ways in chosen:
-        rotations = pose.rotations.clone()
-        for (person, chain, _), way in zip(limbs, ways, strict=True):  # limbs share no joint
-            rotations[person, chain] = way.rotations[person, chain]
-        read.append(replace(pose, rotations=rotations))
-    return read
+        chosen = [none, *(way for limb in ways for way in limb[1:])]
+    which = torch.as_tensor(np.stack(chosen), device=pose.transl.device)
+    read = mirrored(stack([pose] * len(chosen)), which, skeleton)
+    return [read[i] for i in range(len(chosen))]
 
 
-def _mirrored(pose: Pose, person: int, bones: Sequence[Bone], skeleton: Skeleton) -> Pose:
-    for bone in bones:
-        pose = mirrored(pose, person, bone, skeleton)
-    return pose
+def limb_readings() -> Bool[np.ndarray, "limbs 3 P 8"]:
+    """Every limb of both people read otherwise: its upper bone, its lower one, or both of them mirrored."""
+    limbs = [(person, (2 * limb, 2 * limb + 1)) for person in (0, 1) for limb in range(len(_LIMBS))]
+    return np.array([[_bones(person, bones) for bones in list(_subsets(limb))[1:]] for person, limb in limbs])
 
 
 def nearest_reading(pose: Pose, fitted: Pose, contacts: Sequence[Contact], skeleton: Skeleton) -> Pose:
@@ -73,43 +79,56 @@ def nearest_reading(pose: Pose, fitted: Pose, contacts: Sequence[Contact], skele
     return min(readings(pose, contacts, skeleton), key=distance)
 
 
-def mirrored(pose: Pose, person: int, bone: Bone, skeleton: Skeleton) -> Pose:
-    """One bone mirrored in depth by the smallest turn; what hangs on it keeps its own directions."""
-    joint, below = bone
+def mirrored(pose: Pose, which: Bool[Tensor, "*batch P 8"], skeleton: Skeleton) -> Pose:
+    """Bones mirrored in depth, each by the smallest turn; what hangs on them keeps its own directions.
+
+    Args:
+        which: bones of every limb, left arm, right arm, left leg, right leg, the upper one first.
+    """
+    upper, lower = torch.as_tensor(_BONES.T, device=which.device)
     frames = skeleton.frames(pose)
-    place, turned = frames.place[person], frames.rotation[person]
-    along = place[below] - place[joint]
-    ray = torch.nn.functional.normalize(place[joint], dim=0)
-    swing = _smallest_turn(along, along - 2 * (along @ ray) * ray)
-    rotations = pose.rotations.clone()
-    rotations[person, joint] = turned[PARENTS[joint]].T @ swing @ turned[joint]
-    rotations[person, below] = (swing @ turned[joint]).T @ turned[below]
-    return Pose(rotations, pose.betas, pose.transl)
+    along = frames.place[..., lower, :] - frames.place[..., upper, :]
+    ray = torch.nn.functional.normalize(frames.place[..., upper, :], dim=-1)
+    swing = _smallest_turn(along, along - 2 * (along * ray).sum(-1, keepdim=True) * ray)
+    turned = frames.rotation.clone()
+    swing = torch.where(which[..., None, None], swing, torch.eye(3).to(swing))
+    turned[..., upper, :, :] = swing @ turned[..., upper, :, :]
+    local = turned[..., list(skeleton.parents), :, :].transpose(-1, -2) @ turned
+    changed = torch.zeros_like(frames.rotation[..., 0, 0], dtype=torch.bool)
+    changed[..., upper] = which
+    changed[..., lower] |= which
+    return replace(pose, rotations=torch.where(changed[..., None, None], local, pose.rotations))
 
 
-def _limbs(contacts: Sequence[Contact]) -> list[tuple[int, tuple[int, ...]]]:
-    """Person and joints of every limb that a contact of any weight names, to its furthest part that touches."""
-    found: dict[tuple[int, int], tuple[int, ...]] = {}
+def _touching(contacts: Sequence[Contact]) -> list[tuple[int, tuple[int, ...]]]:
+    """Person and bones of every limb that a contact of any weight names, to its furthest part that touches."""
+    found: dict[tuple[int, int], int] = {}
     for contact in contacts:
         if contact.weight <= 0:  # given up, or never asked for
             continue
         for person, part in enumerate(contact.parts):
             sides = (Side.LEFT, Side.RIGHT) if part.side is Side.BOTH else (part.side,)
-            for side in sides if part.name in _JOINTS else ():
-                chain = tuple(SMPL_JOINTS.index(f"{side}_{name}") for name in _JOINTS[part.name])
-                found[person, chain[0]] = max(found.get((person, chain[0]), ()), chain, key=len)
-    return [(person, chain) for (person, _), chain in sorted(found.items())]
+            for side in sides if part.name in _REACH else ():
+                name, bones = _REACH[part.name]
+                limb = person, _LIMBS.index(f"{side}_{name}")
+                found[limb] = max(found.get(limb, 0), bones)
+    return [(person, tuple(range(2 * limb, 2 * limb + bones))) for (person, limb), bones in sorted(found.items())]
 
 
-def _mirrorings(chain: Sequence[int]) -> Iterator[tuple[Bone, ...]]:
+def _subsets(limb: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """Which bones of a limb are mirrored: none, each, both."""
-    bones = list(pairwise(chain))
-    for count in range(len(bones) + 1):
-        yield from combinations(bones, count)
+    for count in range(len(limb) + 1):
+        yield from combinations(limb, count)
 
 
-def _smallest_turn(start: Float[Tensor, "3"], end: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
+def _bones(person: int, bones: Sequence[int]) -> Bones:
+    which = np.zeros((2, NUM_BONES), bool)
+    which[person, list(bones)] = True
+    return which
+
+
+def _smallest_turn(start: Float[Tensor, "*batch 3"], end: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """The rotation about their common normal that turns one direction into another."""
     normal = torch.linalg.cross(start, end)
-    angle = torch.atan2(normal.norm(), start @ end)
-    return roma.rotvec_to_rotmat(angle * torch.nn.functional.normalize(normal, dim=0))
+    angle = torch.atan2(normal.norm(dim=-1), (start * end).sum(-1))
+    return roma.rotvec_to_rotmat(angle[..., None] * torch.nn.functional.normalize(normal, dim=-1))

@@ -23,7 +23,7 @@ from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_observation
 from apu.fit.proxy import FitBody, fit_body
-from apu.fit.relief import nearest_reading, readings
+from apu.fit.relief import limb_readings, mirrored, nearest_reading, readings
 from apu.fit.solver import minimise
 from apu.fit.start import facings, initial_pose
 from apu.fit.watch import FitCancelled, FitProgress, Watch, check_cancelled
@@ -35,6 +35,8 @@ _TOGETHER = 4
 """Pairs of a batch on a CPU: more share no work and do not fit its cache. A GPU takes all at once."""
 _SAME = 0.05
 """Metres: starts whose joints are no further apart lead to one minimum."""
+_GLANCE = 10
+"""Steps after which it shows whether another reading of a limb leads lower."""
 _BETTER = 1e-3
 """A restart counts where it lowers the objective by more than this share."""
 
@@ -219,21 +221,23 @@ def _solve(
 
     `again` is for what is strained there: contacts that pull, or people inside each other.
 
-    The leading ones compete with fits without one of the contacts that a program stated: a contact that is not there
-    costs the other terms more than giving it up does.
+    The leading ones compete with fits in which one person carries the other, and with fits without one of the contacts
+    that a program stated: a floor that does not carry, or a contact that is not there, costs the other terms more than
+    giving it up does. First fits then ask of every limb whether its mirror image in depth does better.
     """
     options, owner = objective.options, watch.owner.to(begin.transl.device)
     first, *rest = phases
-    every = torch.arange(len(owner), device=owner.device)
-    rows, pose, value = _first_phase(objective, begin, first, watch, every, owner)
-    objective = objective[rows]
-    without, of = objective.each_without_one()
-    if len(of) and not watch.late:
-        kept, other, other_value = _first_phase(without, begin[rows[of]], first, watch, rows[of], owner[rows[of]])
-        objective, rows = objective.joined(without[kept]), torch.cat([rows, rows[of][kept]])
-        pose, value = joined(pose, other), torch.cat([value, other_value])
-        lead = _leading(value, owner[rows], options.leading)
-        objective, rows, pose, value = objective[lead], rows[lead], pose[lead], value[lead]
+    ahead = _first_phase(objective, torch.arange(len(owner), device=owner.device), begin, first, watch, owner)
+    for rivals in (Objective.each_carried, Objective.each_without_one):
+        others, of = rivals(ahead.objective)
+        worth = (others.problem.given_up < ahead.value[of]).nonzero()[:, 0]  # no other term is below zero
+        if len(worth) and not watch.late:
+            rows = ahead.rows[of[worth]]
+            rival = _first_phase(others[worth], rows, begin[rows], first, watch, owner)
+            ahead = ahead.joined(rival).leading(owner)
+    if again and not watch.late:
+        ahead = _limb_by_limb(ahead, first, watch, owner)
+    objective, rows, pose, value = ahead.objective, ahead.rows, ahead.pose, ahead.value
     relaxed = pose
     if rest and not watch.late:
         lowest, pose, value = _race(objective, pose, rest, watch, rows, owner[rows], done=1 / len(phases))
@@ -253,7 +257,12 @@ def _solve(
             end = objective.evaluate(best.pose, phases[-1])
     watch.conclude(end, rows)
     return [
-        _End(row=row, pose=best.pose[i], weights=objective.problem.contact_weight[i].tolist())
+        _End(
+            row=row,
+            pose=best.pose[i],
+            weights=objective.problem.contact_weight[i].tolist(),
+            carried=not bool(objective.problem.stands[i].all()),
+        )
         for i, row in enumerate(rows.tolist())
     ]
 
@@ -303,30 +312,97 @@ def _distinct(
     return (~doubled[pair, place]).nonzero()[:, 0]
 
 
-def _first_phase(
-    objective: Objective, pose: Pose, phase: Phase, watch: Watch, rows: Int[Tensor, "N"], owner: Int[Tensor, "N"]
-) -> tuple[Int[Tensor, "leading"], Pose, Float[Tensor, "leading"]]:
-    """The first phase of many starts, of which the leading ones of each pair go on, no two to one minimum.
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """Starts that are on their way.
 
-    Args:
-        owner: the pair of every start, those of one pair in a row.
-
-    Returns:
-        Which of the starts lead, their poses and objectives.
+    Attributes:
+        objective: of each. rows: which of all starts it is, or is a variant of. pose, value: where it has come.
     """
-    pose, value = _anneal(objective, pose, (phase,), watch, rows)
-    several = _distinct(objective.body.skin.skeleton, pose, value, owner)
-    lead = several[_leading(value[several], owner[several], objective.options.leading)]
-    return lead, pose[lead], value[lead]
+
+    objective: Objective
+    rows: Int[Tensor, "N"]
+    pose: Pose
+    value: Float[Tensor, "N"]
+
+    def __getitem__(self, index: Int[Tensor, "some"]) -> "_Ahead":
+        return _Ahead(self.objective[index], self.rows[index], self.pose[index], self.value[index])
+
+    def joined(self, other: "_Ahead") -> "_Ahead":
+        return _Ahead(
+            self.objective.joined(other.objective),
+            torch.cat([self.rows, other.rows]),
+            joined(self.pose, other.pose),
+            torch.cat([self.value, other.value]),
+        )
+
+    def apart(self, owner: Int[Tensor, "starts"]) -> "_Ahead":
+        """No two of a pair that go to one minimum; `owner` is the pair of every start."""
+        by_pair = self[owner[self.rows].argsort(stable=True)]
+        skeleton = self.objective.body.skin.skeleton
+        return by_pair[_distinct(skeleton, by_pair.pose, by_pair.value, owner[by_pair.rows])]
+
+    def leading(self, owner: Int[Tensor, "starts"]) -> "_Ahead":
+        """The lowest of each pair."""
+        return self[_leading(self.value, owner[self.rows], self.objective.options.leading)]
+
+
+def _first_phase(
+    objective: Objective,
+    rows: Int[Tensor, "N"],
+    begin: Pose,
+    phase: Phase,
+    watch: Watch,
+    owner: Int[Tensor, "starts"],
+) -> _Ahead:
+    """The first phase of many starts, of which the leading ones of each pair go on."""
+    return _Ahead(objective, rows, *_anneal(objective, begin, (phase,), watch, rows)).apart(owner).leading(owner)
+
+
+def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "starts"]) -> _Ahead:
+    """Let those ahead compete with other readings of their limbs: of the limb that gains most, and of all that gain.
+
+    A few steps show which do. Limbs hardly depend on each other, so that 24 readings stand for the 4^8 there are.
+    """
+    able = ahead[(ahead.objective.problem.given_up + ahead.objective.options.mirror < ahead.value).nonzero()[:, 0]]
+    if not len(able.rows):
+        return ahead
+    skeleton, device = able.objective.body.skin.skeleton, able.rows.device
+    each = torch.as_tensor(limb_readings(), device=device)
+    limbs, ways = each.shape[:2]
+    of = torch.arange(len(able.rows), device=device).repeat_interleave(limbs * ways)
+    which = each.flatten(0, 1).repeat(len(able.rows), 1, 1)
+    tried, begin = able.objective[of].mirrored(which), mirrored(able.pose[of], which, skeleton)
+    glance = replace(phase, steps=min(phase.steps, _GLANCE))
+    pose, value = _anneal(tried, begin, (glance,), watch, able.rows[of])
+    gain, way = (able.value[of] - value).unflatten(0, (-1, limbs, ways)).max(-1)
+    lower = gain > 0
+    single, several = lower.any(1).nonzero()[:, 0], (lower.sum(1) > 1).nonzero()[:, 0]
+    if not len(single) or watch.late:
+        return ahead
+    best = gain[single].argmax(1)
+    one = (single * limbs + best) * ways + way[single, best]
+    chosen = each[torch.arange(limbs, device=device), way] & lower[..., None, None]
+    together = chosen.any(1)[several]
+    others = tried[one].joined(able.objective[several].mirrored(together))
+    begin = joined(pose[one], mirrored(able.pose[several], together, skeleton))
+    rows = able.rows[torch.cat([single, several])]
+    rivals = _Ahead(others, rows, *_anneal(others, begin, (phase,), watch, rows))
+    return ahead.joined(rivals).apart(owner).leading(owner)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _End:
-    """Where a pair ended: the row that became its result, and what its contacts weighed there."""
+    """Where a pair ended.
+
+    Attributes:
+        row: that became its result. weights: of its contacts there. carried: only one person has a floor.
+    """
 
     row: int
     pose: Pose
     weights: list[float]
+    carried: bool
 
 
 class _Best:
@@ -412,6 +488,8 @@ def _result(
     observation, stop = seen.observation, watch.stop(end.row)
     if seen.exchanged:
         stop += f"; left and right exchanged of {' and '.join(seen.exchanged)}"
+    if end.carried:
+        stop += "; without the floor under one of them"  # of whom does not show: they only touch each other
     params = end.pose.params()
     contacts = tuple(replace(c, weight=weight) for c, weight in zip(contacts, end.weights, strict=False))
     if not params.finite:

@@ -214,6 +214,7 @@ def _problem(recipe: Recipe, begin: Pose, touch: _Touching, wants: Wants) -> Pro
         centre=like.new_zeros(1, 2),
         part_index=touch.index[None],
         contact_weight=like.new_ones(1, touch.index.shape[1]),
+        stands=like.new_ones((1, 2)),
         give_up=like.new_full((1, touch.index.shape[1]), torch.inf),
         given_up=like.new_zeros(1),
     )

@@ -92,7 +92,7 @@ const TERMS = {
   joint_limits: ["joints", "how far joints are bent beyond what they can"],
   shape: ["shape", "how unusual the bodies' shapes are"],
   place: ["place", "how far the bodies have moved from the first guess"],
-  given_up: ["given up", "the price of contacts that the fit did without"],
+  given_up: ["given up", "the price of contacts done without, limbs turned otherwise in depth than first guessed, sides exchanged, somebody carried"],
 };
 const NAMES = Object.keys(TERMS);
 

@@ -109,12 +109,14 @@ def test_without_meshes_no_picture_is_asked_for(make_workspace: Callable[..., Pa
     assert screen["noMesh"] == "Nothing to show."
 
 
-def test_a_fit_says_whose_left_and_right_it_exchanged(make_workspace: Callable[..., Path]) -> None:
-    fit = replace(result((0.001, 0.02)), stop="converged; left and right exchanged of B's legs")
-    words = " It took the keypoints with left and right exchanged of B's legs."
+def test_a_fit_says_what_it_did_otherwise_than_usual(make_workspace: Callable[..., Path]) -> None:
+    sides, floor = "left and right exchanged of B's legs", "without the floor under one of them"
+    fit = replace(result((0.001, 0.02)), stop=f"converged; {sides}; {floor}")
+    words = f" It took the keypoints with {sides}. It fitted them {floor}."
     said, unsaid = (
         pair_screen(fitted(make_workspace(1), each), job=None, worker="", no_mesh="", terms={})["fitSentence"]
         for each in (fit, result((0.001, 0.02)))
     )
     assert words in said
     assert "keypoints" not in unsaid
+    assert "floor" not in unsaid

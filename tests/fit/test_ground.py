@@ -1,7 +1,9 @@
 """The floor that both people stand on: it tells depth that the keypoints of each alone do not."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,9 +14,19 @@ from apu.body.model import BodyModel
 from apu.fit import FitOptions, fit_pair
 from apu.fit.ground import GroundTerm, ground, joint_masses
 from apu.fit.options import Stance
-from apu.types import SMPL_JOINTS, BodyParams, PairObservation
+from apu.fit.proxy import fit_body
+from apu.metrics import joint_pa_mpjpe
+from apu.synth.draw import draw_scene
+from apu.types import SMPL_JOINTS, BodyParams, Contact, PairObservation
 
 from .conftest import observe, standing
+
+
+class Ride(NamedTuple):
+    truth: BodyParams
+    seen: PairObservation
+    contacts: tuple[Contact, ...]
+
 
 NO_FLOOR = FitOptions(stance=Stance(floor_sigma=1e3, balance_sigma=1e3))
 
@@ -159,3 +171,30 @@ class TestGround:
         left = torch.einsum("nri,nrpkc->nipkc", term.columns, term.slope)
         assert term.slope.abs().max() > 10
         assert left.abs().max() < 1e-6
+
+
+@pytest.fixture(scope="module")
+def ride(body: BodyModel) -> Ride:
+    """Somebody on another's back, and who touches whom."""
+    scene = draw_scene("piggyback", 5, fit_body(body))
+    contacts = tuple(replace(c, weight=1.0, source="curator") for c in scene.recipe.true_contacts)
+    return Ride(scene.params, observe(body, scene.params, seed=5), contacts)
+
+
+class TestCarried:
+    def test_who_is_held_by_the_other_need_not_stand(self, ride: Ride, body: BodyModel) -> None:
+        fit = fit_pair(ride.seen, ride.contacts, body)
+        standing = fit_pair(ride.seen, ride.contacts, body, options=FitOptions(carried=1e9))
+        assert fit.stop.endswith("; without the floor under one of them")
+        assert "floor" not in standing.stop
+        assert fit.terms["given_up"][-1] >= FitOptions().carried
+        assert fit.objective < 0.7 * standing.objective
+        assert fit.gaps_m.max() < 0.01
+        joints, truth = (body.forward(params).joints for params in (fit.params, ride.truth))
+        assert joint_pa_mpjpe(joints, truth) < 60
+
+    def test_who_touches_nobody_is_not_carried(self, ride: Ride, body: BodyModel) -> None:
+        assert "floor" not in fit_pair(ride.seen, (), body).stop
+
+    def test_two_who_stand_are_not(self, seen: PairObservation, touch: Sequence[Contact], body: BodyModel) -> None:
+        assert "floor" not in fit_pair(seen, touch, body).stop

@@ -129,12 +129,12 @@ def first_phase(scene: Scene, body: BodyModel, monkeypatch: pytest.MonkeyPatch) 
         starts = [pose[i] for i in range(count)]
         problem = build_problem([scene.observation] * count, [()] * count, starts, prepared, OPTIONS)
         watch = Watch(owner, None, None, deadline=float("inf"))
-        kept, where, value = unite._first_phase(
-            Objective(*problem, prepared, OPTIONS), pose, OPTIONS.schedule[0], watch, torch.arange(count), watch.owner
+        ahead = unite._first_phase(
+            Objective(*problem, prepared, OPTIONS), torch.arange(count), pose, OPTIONS.schedule[0], watch, watch.owner
         )
-        torch.testing.assert_close(where.transl, pose.transl[kept])
-        torch.testing.assert_close(value, descent.value[kept])
-        return kept.tolist()
+        torch.testing.assert_close(ahead.pose.transl, pose.transl[ahead.rows])
+        torch.testing.assert_close(ahead.value, descent.value[ahead.rows])
+        return ahead.rows.tolist()
 
     return first_phase
 

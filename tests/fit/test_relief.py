@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from apu.body.model import BodyModel
-from apu.body.skinning import Pose
+from apu.body.skinning import Pose, stack
 from apu.fit.proxy import fit_body
-from apu.fit.relief import mirrored, nearest_reading, readings
+from apu.fit.relief import NUM_BONES, limb_readings, mirrored, nearest_reading, readings
 from apu.types import SMPL_JOINTS, BodyParams, BodyPart, Contact, Side
 
-SHOULDER, ELBOW, WRIST = (SMPL_JOINTS.index(f"right_{name}") for name in ("shoulder", "elbow", "wrist"))
+SHOULDER, ELBOW = (SMPL_JOINTS.index(f"right_{name}") for name in ("shoulder", "elbow"))
 
 
 def touching(*names: str) -> Contact:
@@ -36,24 +36,52 @@ def pose() -> Pose:
     )
 
 
+def bones(*which: int) -> torch.Tensor:
+    """Bones of person 0."""
+    mask = torch.zeros(2, NUM_BONES, dtype=torch.bool)
+    mask[0, list(which)] = True
+    return mask
+
+
+RIGHT_UPPER_ARM, RIGHT_FOREARM = 2, 3
+
+
 def test_a_mirrored_bone_looks_the_same_and_reaches_the_other_way(body: BodyModel, pose: Pose):
     skeleton = fit_body(body).skin.skeleton
-    other = mirrored(pose, 0, (SHOULDER, ELBOW), skeleton)
+    other = mirrored(pose, bones(RIGHT_UPPER_ARM), skeleton)
     before, after = skeleton.frames(pose), skeleton.frames(other)
-    bones = [f.place[0, ELBOW] - f.place[0, SHOULDER] for f in (before, after)]
+    arm = [f.place[0, ELBOW] - f.place[0, SHOULDER] for f in (before, after)]
     ray = torch.nn.functional.normalize(before.place[0, SHOULDER], dim=0)
-    assert abs(bones[0] @ ray) > 0.05
-    assert float(bones[1] @ ray) == pytest.approx(-float(bones[0] @ ray), abs=1e-5)
-    torch.testing.assert_close(bones[1] - (bones[1] @ ray) * ray, bones[0] - (bones[0] @ ray) * ray, atol=1e-5, rtol=0)
+    assert abs(arm[0] @ ray) > 0.05
+    assert float(arm[1] @ ray) == pytest.approx(-float(arm[0] @ ray), abs=1e-5)
+    torch.testing.assert_close(arm[1] - (arm[1] @ ray) * ray, arm[0] - (arm[0] @ ray) * ray, atol=1e-5, rtol=0)
     torch.testing.assert_close(after.rotation[0, ELBOW], before.rotation[0, ELBOW], atol=1e-5, rtol=0)
     torch.testing.assert_close(other.rotations[1], pose.rotations[1])
 
 
 def test_mirroring_twice_gives_the_limb_back(body: BodyModel, pose: Pose):
-    skeleton = fit_body(body).skin.skeleton
-    bone = (SHOULDER, ELBOW)
-    again = mirrored(mirrored(pose, 0, bone, skeleton), 0, bone, skeleton)
+    skeleton, upper = fit_body(body).skin.skeleton, bones(RIGHT_UPPER_ARM)
+    again = mirrored(mirrored(pose, upper, skeleton), upper, skeleton)
     torch.testing.assert_close(skeleton.frames(again).place, skeleton.frames(pose).place, atol=1e-5, rtol=0)
+
+
+def test_a_batch_is_mirrored_like_each_of_its_poses(body: BodyModel, pose: Pose):
+    skeleton = fit_body(body).skin.skeleton
+    each = torch.as_tensor(limb_readings()).flatten(0, 1)
+    together = mirrored(stack([pose] * len(each)), each, skeleton)
+    for which, rotations in zip(each, together.rotations, strict=True):
+        torch.testing.assert_close(rotations, mirrored(pose, which, skeleton).rotations)
+        moved = [SMPL_JOINTS[j] for j in (rotations != pose.rotations).flatten(2).any(2).any(0).nonzero()[:, 0]]
+        # The joints of the mirrored bones, and the one below them that keeps what hangs on it as it was.
+        assert len(moved) == which.sum() + 1
+        assert len({name.split("_")[0] for name in moved}) == 1
+
+
+def test_every_limb_of_both_people_has_three_other_readings():
+    each = limb_readings()
+    assert each.shape == (8, 3, 2, NUM_BONES)
+    assert each.any(1).sum(0).tolist() == np.ones((2, NUM_BONES)).tolist()
+    assert len(np.unique(each.reshape(24, -1), axis=0)) == 24
 
 
 @pytest.mark.parametrize(

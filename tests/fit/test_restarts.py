@@ -14,20 +14,25 @@ from apu.fit.objective import Objective
 from apu.fit.options import SCHEDULE, Phase
 from apu.fit.problem import build_problem
 from apu.fit.proxy import fit_body
-from apu.fit.relief import mirrored
+from apu.fit.relief import NUM_BONES, mirrored
 from apu.fit.solver import Solution
 from apu.fit.start import initial_pose
 from apu.fit.watch import Watch
+from apu.metrics import joint_pa_mpjpe
 from apu.synth import load_scenes
+from apu.synth.draw import draw_scene
 from apu.synth.observe import mesh_estimate, observe
-from apu.types import SMPL_JOINTS, FitResult, PairObservation
+from apu.types import FitResult, PairObservation
 
+from . import conftest as exact
 from .conftest import Scene, contact, part
 
 Entered = list[tuple[Phase, int]]
 
 SHORT = replace(SCHEDULE[-1], steps=4)
 FREE = replace(SHORT, shape=True)
+PLAIN = FitOptions(mirror=1e9, carried=1e9)
+"""Without rivals of the starts that lead."""
 
 
 @pytest.fixture
@@ -56,16 +61,16 @@ def locked(free: PairObservation, body: BodyModel) -> PairObservation:
     """The same, started with an arm on the wrong side of the other's trunk: the truth's mirror image in depth."""
     (scene,) = load_scenes(["back_hug"])
     pose = Pose.of(scene.params)
-    shoulder, elbow, wrist = (SMPL_JOINTS.index(f"left_{name}") for name in ("shoulder", "elbow", "wrist"))
-    for bone in ((shoulder, elbow), (elbow, wrist)):
-        pose = mirrored(pose, 0, bone, fit_body(body).skin.skeleton)
+    arm = torch.zeros(2, NUM_BONES, dtype=torch.bool)
+    arm[0, :2] = True
+    pose = mirrored(pose, arm, fit_body(body).skin.skeleton)
     return replace(free, estimate=mesh_estimate(pose.params(), body))
 
 
 @pytest.fixture(scope="module")
 def left(locked: PairObservation, free: PairObservation, body: BodyModel) -> list[FitResult]:
     """Both, without a restart of any kind."""
-    return fitted([locked, free], body, FitOptions(kicks=0, strain=1e9))
+    return fitted([locked, free], body, replace(PLAIN, kicks=0, strain=1e9))
 
 
 def fitted(observations: Sequence[PairObservation], body: BodyModel, options: FitOptions) -> list[FitResult]:
@@ -130,7 +135,7 @@ class TestStrained:
         self, locked: PairObservation, free: PairObservation, left: Sequence[FitResult], body: BodyModel,
         entered: Entered,
     ) -> None:  # fmt: skip
-        again = fitted([locked, free], body, FitOptions(kicks=0))
+        again = fitted([locked, free], body, replace(PLAIN, kicks=0))
         assert again[0].objective < 0.9 * left[0].objective
         assert again[1].objective == pytest.approx(left[1].objective, rel=1e-6)
         assert [phase for phase, _ in entered] == [*SCHEDULE, *FitOptions().refit]
@@ -140,7 +145,7 @@ class TestStrained:
     def test_a_contact_that_pulls_is_a_strain(self, scene: Scene, body: BodyModel, entered: Entered) -> None:
         """Two heads that cannot meet, for the people's feet are seen."""
         said = replace(contact(part("head"), part("head"), 0.5), source="curator")
-        fit_pair(scene.observation, (said,), body, options=FitOptions(schedule=(SHORT,), refit=(FREE, SHORT)))
+        fit_pair(scene.observation, (said,), body, options=replace(PLAIN, schedule=(SHORT,), refit=(FREE, SHORT)))
         assert [phase for phase, _ in entered] == [SHORT, FREE, SHORT]
 
     def test_a_refit_is_not_annealed_again(self, locked: PairObservation, body: BodyModel, entered: Entered) -> None:
@@ -151,8 +156,32 @@ class TestStrained:
     def test_phases_that_end_in_another_objective_are_no_second_try(
         self, locked: PairObservation, body: BodyModel, entered: Entered
     ) -> None:
-        fit_pair(locked, (), body, options=FitOptions(schedule=(SHORT,), refit=(SHORT, FREE), kicks=0))
+        fit_pair(locked, (), body, options=replace(PLAIN, schedule=(SHORT,), refit=(SHORT, FREE), kicks=0))
         assert [phase for phase, _ in entered] == [SHORT]
+
+
+class TestOtherReadings:
+    def test_two_arms_that_point_the_wrong_way_are_put_right(self, body: BodyModel) -> None:
+        """Four limbs touch: too many for every combination of their readings to begin with."""
+        scene = draw_scene("ballroom_hold", 2, fit_body(body))
+        touch = tuple(replace(c, weight=1.0, source="curator") for c in scene.recipe.true_contacts)
+        arms = torch.zeros(2, NUM_BONES, dtype=torch.bool)
+        arms[0, :2] = arms[1, 2:4] = True
+        wrong = mirrored(Pose.of(scene.params), arms, fit_body(body).skin.skeleton).params()
+        right, started = (exact.observe(body, params, noise=0.05) for params in (scene.params, wrong))
+        seen = replace(right, estimate=started.estimate)
+        with_all, with_some = (fit_pair(seen, touch, body, options=o) for o in (FitOptions(), PLAIN))
+        joints, others, truth = (body.forward(p).joints for p in (with_all.params, with_some.params, scene.params))
+        assert with_all.objective < 0.8 * with_some.objective
+        assert joint_pa_mpjpe(joints, truth) < 50 < 100 < joint_pa_mpjpe(others, truth)
+        assert with_all.terms["given_up"][-1] >= FitOptions().mirror
+
+    def test_who_has_no_more_to_gain_than_it_costs_is_left_alone(
+        self, free: PairObservation, left: Sequence[FitResult], body: BodyModel, entered: Entered
+    ) -> None:
+        price = 2 * max(map(sum, zip(*left[1].terms.values(), strict=True)))  # more than the objective ever was
+        fitted([free], body, FitOptions(kicks=0, strain=1e9, mirror=price))
+        assert [phase for phase, _ in entered] == [*SCHEDULE]
 
 
 def moved(pose: Pose, metres: float) -> Pose:
