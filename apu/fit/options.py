@@ -110,8 +110,7 @@ class FitOptions:
             stay.
         exchange: what it costs the objective to take a limb's keypoints with left and right exchanged, or a person's.
         carried: what it costs the objective that the other person carries somebody, not the floor.
-        mirror: what it costs the objective to take a limb of the start for its mirror image in depth that no contact
-            asks for.
+        mirror: what it costs the objective to take a limb that no contact names for its mirror image in depth.
         leading: of a pair's starts (sides of keypoints, facings, limbs' readings in depth), so many go on after the
             first phase.
         strain: a first fit whose contact and interpenetration cost the objective more than this is annealed once more.

@@ -13,7 +13,7 @@ from apu.body.skinning import NUM_JOINTS, Pose, Skeleton, SkinnedPoints, joined
 from apu.errors import FitError
 from apu.fit.options import FitOptions
 from apu.fit.proxy import PART_SAMPLES, FitBody
-from apu.fit.relief import mirrored
+from apu.fit.relief import mirrored, mirrored_limbs, touching
 from apu.metrics import units_512, used_confidence
 from apu.types import BODY_25, SMPL_JOINTS, Contact, PairObservation
 
@@ -37,6 +37,7 @@ class Problem:
         observed, weight: BODY_25 in pixels and their confidences (0: not used); unit: 512-units per pixel.
         focal, centre: of the camera, pixels.
         part_index: samples of every contact's two parts, as ids of `samples`; contact_weight: W, 0 for padding.
+        touching: limbs that a contact names.
         stands: 1, or 0 for somebody whom the other person carries and not the floor.
         give_up: what it costs the objective to fit without a contact, infinite where that is not to be; given_up: what
             that and every other departure from what was stated or is usual has cost so far.
@@ -52,6 +53,7 @@ class Problem:
     centre: Float[Tensor, "N 2"]
     part_index: Int[Tensor, "N P C S"]
     contact_weight: Float[Tensor, "N C"]
+    touching: Bool[Tensor, "N P limbs"]
     stands: Float[Tensor, "N P"]
     give_up: Float[Tensor, "N C"]
     given_up: Float[Tensor, "N"]
@@ -96,10 +98,14 @@ class Problem:
         return replace(some, stands=stands, given_up=some.given_up + price), pairs
 
     def mirrored(self, which: Bool[Tensor, "N P 8"], skeleton: Skeleton, price: float) -> "Problem":
-        """With some bones of L_init mirrored in depth, each limb at a price; see `apu.fit.relief.mirrored`."""
+        """With some bones of L_init mirrored in depth; each limb that no contact names has its price.
+
+        Args:
+            which: see `apu.fit.relief.mirrored`.
+        """
         target = mirrored(replace(self.start, rotations=self.target), which, skeleton).rotations
-        limbs = which.unflatten(-1, (-1, 2)).any(-1).sum((-1, -2))
-        return replace(self, target=target, given_up=self.given_up + price * limbs)
+        paid = (mirrored_limbs(which) & ~self.touching).sum((-1, -2))
+        return replace(self, target=target, given_up=self.given_up + price * paid)
 
 
 def check_observation(observation: PairObservation, options: FitOptions) -> None:
@@ -169,6 +175,7 @@ def build_problem(
         centre=tensor([c.K[:2, 2] for c in cameras]),
         part_index=torch.as_tensor(part_index.reshape(index.shape), device=device),
         contact_weight=tensor(weight),
+        touching=torch.as_tensor(np.stack([touching(row) for row in contacts]), device=device),
         stands=tensor(np.ones((len(contacts), 2))),
         give_up=tensor(give_up),
         given_up=tensor(np.zeros(len(contacts))),

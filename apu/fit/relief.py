@@ -3,8 +3,8 @@
 Seen under (nearly) parallel rays, a bone and its mirror image in depth project to the same points (the bas-relief
 ambiguity; Lee and Chen 1985 list the 2^n readings of a figure), so that an estimator often takes an arm that reaches
 back for one that reaches forward. No small step leads from one reading to the other. A contact can tell them apart,
-for only one of them reaches what it touches, so the limbs that a contact names begin in every reading; what the whole
-objective says of the other limbs is asked once the people are about where they belong.
+for only one of them reaches what it touches, so the limbs that a contact names begin in their readings. What the whole
+objective says of every limb is asked again once the people are about where they belong.
 """
 
 from collections.abc import Iterator, Sequence
@@ -69,14 +69,36 @@ def limb_readings() -> Bool[np.ndarray, "limbs 3 P 8"]:
     return np.array([[_bones(person, bones) for bones in list(_subsets(limb))[1:]] for person, limb in limbs])
 
 
-def nearest_reading(pose: Pose, fitted: Pose, contacts: Sequence[Contact], skeleton: Skeleton) -> Pose:
-    """The reading of `pose` whose joints are turned most like those of an earlier fit of the same pair."""
+def nearest_reading(
+    pose: Pose, fitted: Pose, sigma: Float[np.ndarray, "P limbs"], price: Float[np.ndarray, "P limbs"],
+    skeleton: Skeleton,
+) -> Bones:  # fmt: skip
+    """The bones of `pose` to mirror so that an earlier fit of the same pair is turned least against it.
 
-    def distance(reading: Pose) -> float:
-        turn = reading.rotations.transpose(-1, -2) @ fitted.rotations
-        return float(roma.rotmat_geodesic_distance(turn, torch.eye(3).to(turn).expand_as(turn)).square().sum())
+    Args:
+        sigma: radians that a limb's joints may be turned. price: of every limb that is mirrored, which must pay.
+    """
+    others = limb_readings()
+    ways = np.concatenate([np.zeros_like(others[:, :1]), others], 1)  # (limbs of both, 4, P, 8)
+    which = torch.as_tensor(ways, device=pose.transl.device).flatten(0, 1)
+    turn = mirrored(stack([pose] * len(which)), which, skeleton).rotations.transpose(-1, -2) @ fitted.rotations
+    cost = roma.rotmat_geodesic_distance(turn, torch.eye(3).to(turn).expand_as(turn)).square().sum((-1, -2))
+    cost = cost.unflatten(0, ways.shape[:2]).cpu().numpy() / (2 * sigma.reshape(-1, 1) ** 2)
+    cost[:, 1:] += price.reshape(-1, 1)
+    return np.any(ways[np.arange(len(ways)), cost.argmin(1)], axis=0)
 
-    return min(readings(pose, contacts, skeleton), key=distance)
+
+def mirrored_limbs(which: Bool[Tensor, "*batch P 8"]) -> Bool[Tensor, "*batch P limbs"]:
+    """Which limbs have a bone that is mirrored."""
+    return which.unflatten(-1, (-1, 2)).any(-1)
+
+
+def touching(contacts: Sequence[Contact]) -> Bool[np.ndarray, "P limbs"]:
+    """Left arm, right arm, left leg, right leg of either person: whether a contact of any weight names it."""
+    named = np.zeros((2, len(_LIMBS)), bool)
+    for person, bones in _touching(contacts):
+        named[person, bones[0] // 2] = True
+    return named
 
 
 def mirrored(pose: Pose, which: Bool[Tensor, "*batch P 8"], skeleton: Skeleton) -> Pose:

@@ -1,6 +1,6 @@
 """Where a fit begins: an estimator's mesh carried over to the fit's body, or keypoints alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -86,6 +86,16 @@ def facings(observation: PairObservation, pose: Pose, skeleton: Skeleton) -> lis
             rotations[p, 0] = rotations[p, 0] @ turn
         starts.append(replace(pose, rotations=rotations))
     return starts
+
+
+def nearest_facing(poses: Sequence[Pose], fitted: Pose) -> Pose:
+    """Of `facings` the one that is turned most like an earlier fit of the same pair."""
+
+    def turned(pose: Pose) -> float:
+        turn = pose.rotations[:, 0].transpose(-1, -2) @ fitted.rotations[:, 0]
+        return float(roma.rotmat_to_rotvec(turn).square().sum())
+
+    return min(poses, key=turned)
 
 
 def _reversed(observation: PairObservation, places: Float[np.ndarray, "22 3"], person: int) -> bool:

@@ -23,9 +23,9 @@ from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_observation
 from apu.fit.proxy import FitBody, fit_body
-from apu.fit.relief import limb_readings, mirrored, nearest_reading, readings
+from apu.fit.relief import limb_readings, mirrored, mirrored_limbs, nearest_reading, readings, touching
 from apu.fit.solver import minimise
-from apu.fit.start import facings, initial_pose
+from apu.fit.start import facings, initial_pose, nearest_facing
 from apu.fit.watch import FitCancelled, FitProgress, Watch, check_cancelled
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
 from apu.sides import Seen, sides
@@ -142,7 +142,7 @@ def _fit_together(
     prepared = fit_body(body)
     began, deadline = time.monotonic(), time.thread_time() + options.max_seconds * len(observations)
     guesses: dict[int, Pose] = {}  # of the pairs that can be fitted
-    hypotheses: list[tuple[int, Seen, Pose]] = []  # a pair, what its keypoints may say, and its start
+    hypotheses: list[tuple[int, Seen, float, Pose]] = []  # a pair, what its keypoints may say, the price, its start
     outcomes: list[FitResult | FitError | None] = [None] * len(observations)
     for pair, observation in enumerate(observations):
         try:
@@ -154,24 +154,29 @@ def _fit_together(
             outcomes[pair] = error
             continue
         skeleton, earlier = prepared.skin.skeleton, None if starts is None else _pose(starts[pair], body)
-        nearest = [nearest_reading(guess, earlier, contacts[pair], skeleton)] if earlier else []
+        named = touching(contacts[pair])
         for read in sides(observation, _joints(skeleton, earlier or guess)):
-            several = nearest or [
-                reading
-                for facing in facings(read.observation, guess, skeleton)
-                for reading in readings(facing, contacts[pair], skeleton)
-            ]
-            hypotheses += [(pair, read, reading) for reading in several]
+            paid = options.exchange * len(read.exchanged)
+            ways = facings(read.observation, guess, skeleton)
+            if earlier is None:
+                several = [each for facing in ways for each in readings(facing, contacts[pair], skeleton)]
+            else:
+                facing, price = nearest_facing(ways, earlier), options.mirror * ~named
+                which = torch.as_tensor(
+                    nearest_reading(facing, earlier, _limb_sigma(options), price, skeleton), device=body.device
+                )
+                several = [mirrored(facing, which, skeleton)]
+                paid += float((mirrored_limbs(which).cpu().numpy() * price).sum())
+            hypotheses += [(pair, read, paid, each) for each in several]
     if hypotheses:
-        pairs, seen, poses = zip(*hypotheses, strict=True)
+        pairs, seen, prices, poses = zip(*hypotheses, strict=True)
         problem, samples, normals = build_problem(
             [each.observation for each in seen], [contacts[i] for i in pairs], poses, prepared, options
         )
-        paid = [options.exchange * len(each.exchanged) for each in seen]
-        problem = replace(problem, given_up=problem.given_up + problem.given_up.new_tensor(paid))
-        watch = Watch([first + i for i in pairs], progress, cancelled, deadline=deadline)
+        problem = replace(problem, given_up=problem.given_up + problem.given_up.new_tensor(prices))
         begin = stack(list(poses) if starts is None else [_pose(starts[i], body) for i in pairs])
         phases, again = (options.schedule, options.refit) if starts is None else (options.refit, ())
+        watch = Watch([first + i for i in pairs], progress, cancelled, deadline=deadline, last=phases[-1])
         ends = _solve(Objective(problem, samples, normals, prepared, options), begin, phases, again, watch)
         seconds = (time.monotonic() - began) / len(observations)
         for end in ends:
@@ -181,6 +186,10 @@ def _fit_together(
                 options=options, watch=watch, seconds=seconds, seed=seed,
             )  # fmt: skip
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _limb_sigma(options: FitOptions) -> Float[np.ndarray, "P limbs"]:
+    return np.array([[options.arm_sigma] * 2 + [options.leg_sigma] * 2] * 2)
 
 
 def _joints(skeleton: Skeleton, pose: Pose) -> Float[np.ndarray, "P 22 3"]:
@@ -364,6 +373,7 @@ def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, 
 
     A few steps show which do. Limbs hardly depend on each other, so that 24 readings stand for the 4^8 there are.
     """
+    # Who is hardly above the price has nothing to gain.
     able = ahead[(ahead.objective.problem.given_up + ahead.objective.options.mirror < ahead.value).nonzero()[:, 0]]
     if not len(able.rows):
         return ahead
@@ -374,7 +384,9 @@ def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, 
     which = each.flatten(0, 1).repeat(len(able.rows), 1, 1)
     tried, begin = able.objective[of].mirrored(which), mirrored(able.pose[of], which, skeleton)
     glance = replace(phase, steps=min(phase.steps, _GLANCE))
-    pose, value = _anneal(tried, begin, (glance,), watch, able.rows[of])
+    # Not told to the caller: what leads is not among these.
+    seen = minimise(tried, begin, glance, observe=lambda _: watch.check(), deadline=watch.deadline)
+    value = seen.value.nan_to_num(nan=torch.inf)
     gain, way = (able.value[of] - value).unflatten(0, (-1, limbs, ways)).max(-1)
     lower = gain > 0
     single, several = lower.any(1).nonzero()[:, 0], (lower.sum(1) > 1).nonzero()[:, 0]
@@ -385,7 +397,7 @@ def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, 
     chosen = each[torch.arange(limbs, device=device), way] & lower[..., None, None]
     together = chosen.any(1)[several]
     others = tried[one].joined(able.objective[several].mirrored(together))
-    begin = joined(pose[one], mirrored(able.pose[several], together, skeleton))
+    begin = joined(seen.pose[one], mirrored(able.pose[several], together, skeleton))
     rows = able.rows[torch.cat([single, several])]
     rivals = _Ahead(others, rows, *_anneal(others, begin, (phase,), watch, rows))
     return ahead.joined(rivals).apart(owner).leading(owner)
@@ -446,7 +458,7 @@ def _anneal(
         pose = solution.pose
         if watch.late:
             break
-    watch.ended(rows, solution.converged & (phase == phases[-1]))
+    watch.ended(rows, solution.converged & (phase == watch.last))
     return pose, solution.value
 
 

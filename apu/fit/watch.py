@@ -61,6 +61,7 @@ class Watch:
     Args:
         pairs: of every row of the batch, which of the caller's pairs it is.
         progress, cancelled: as for `apu.fit.fit_pair`. deadline: of this thread's time, seconds.
+        last: the phase that a fit ends with; who converges in another one has not arrived.
     """
 
     def __init__(
@@ -70,8 +71,9 @@ class Watch:
         cancelled: Callable[[], bool] | None,
         *,
         deadline: float,
+        last: Phase,
     ):
-        self.deadline, self.owner = deadline, torch.tensor(pairs)
+        self.deadline, self.last, self.owner = deadline, last, torch.tensor(pairs)
         self._progress, self._cancelled = progress, cancelled
         self._phase: Phase
         self._rows = torch.zeros(0, dtype=torch.long)

@@ -214,6 +214,7 @@ def _problem(recipe: Recipe, begin: Pose, touch: _Touching, wants: Wants) -> Pro
         centre=like.new_zeros(1, 2),
         part_index=touch.index[None],
         contact_weight=like.new_ones(1, touch.index.shape[1]),
+        touching=torch.ones(1, 2, 4, dtype=torch.bool, device=like.device),
         stands=like.new_ones((1, 2)),
         give_up=like.new_full((1, touch.index.shape[1]), torch.inf),
         given_up=like.new_zeros(1),
@@ -335,7 +336,7 @@ def main(names: list[str]) -> None:
     stored = load_npz(path) if path.exists() and names else {}
     for name in names or recipes:
         stored |= {f"{name}.{key}": array for key, array in solve(recipes[name], body).arrays().items()}
-    np.savez_compressed(path, **stored)
+    np.savez_compressed(path, allow_pickle=False, **stored)
 
 
 if __name__ == "__main__":

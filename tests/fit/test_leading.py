@@ -128,7 +128,7 @@ def first_phase(scene: Scene, body: BodyModel, monkeypatch: pytest.MonkeyPatch) 
         count, prepared = len(owner), fit_body(body)
         starts = [pose[i] for i in range(count)]
         problem = build_problem([scene.observation] * count, [()] * count, starts, prepared, OPTIONS)
-        watch = Watch(owner, None, None, deadline=float("inf"))
+        watch = Watch(owner, None, None, deadline=float("inf"), last=OPTIONS.schedule[-1])
         ahead = unite._first_phase(
             Objective(*problem, prepared, OPTIONS), torch.arange(count), pose, OPTIONS.schedule[0], watch, watch.owner
         )

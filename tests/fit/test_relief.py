@@ -5,19 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, stack
 from apu.fit.proxy import fit_body
-from apu.fit.relief import NUM_BONES, limb_readings, mirrored, nearest_reading, readings
+from apu.fit.relief import NUM_BONES, limb_readings, mirrored, nearest_reading, readings, touching
 from apu.types import SMPL_JOINTS, BodyParams, BodyPart, Contact, Side
 
 SHOULDER, ELBOW = (SMPL_JOINTS.index(f"right_{name}") for name in ("shoulder", "elbow"))
 
 
-def touching(*names: str) -> Contact:
+def pair(*names: str) -> list[Contact]:
     a, b = (BodyPart(name=name, side=Side.RIGHT if name != "back" else Side.BOTH) for name in names)
-    return Contact(parts=(a, b))
+    return [Contact(parts=(a, b))]
 
 
 @pytest.fixture
@@ -88,12 +89,12 @@ def test_every_limb_of_both_people_has_three_other_readings():
     ("contacts", "count"),
     [
         ([], 1),
-        ([touching("head", "back")], 1),
-        ([touching("elbow", "back")], 2),
-        ([touching("hand", "back")], 4),
-        ([touching("hand", "back"), touching("forearm", "head")], 4),
-        ([touching("hand", "hand")], 16),
-        ([touching("hand", "hand"), touching("foot", "knee")], 1 + 3 + 3 + 3 + 1),
+        (pair("head", "back"), 1),
+        (pair("elbow", "back"), 2),
+        (pair("hand", "back"), 4),
+        (pair("hand", "back") + pair("forearm", "head"), 4),
+        (pair("hand", "hand"), 16),
+        (pair("hand", "hand") + pair("foot", "knee"), 1 + 3 + 3 + 3 + 1),
     ],
 )
 def test_only_limbs_that_touch_are_read_otherwise(body: BodyModel, pose: Pose, contacts: list[Contact], count: int):
@@ -103,9 +104,38 @@ def test_only_limbs_that_touch_are_read_otherwise(body: BodyModel, pose: Pose, c
     assert len({tuple(r.rotations.flatten().tolist()) for r in read}) == count
 
 
+FREE, DEAR = np.zeros((2, 4)), np.full((2, 4), 2.0)
+SIGMA = np.full((2, 4), 0.7)
+
+
 def test_a_refit_keeps_the_reading_of_the_fit_it_goes_on_from(body: BodyModel, pose: Pose):
     skeleton = fit_body(body).skin.skeleton
-    contacts = [touching("hand", "hand")]
-    for reading in readings(pose, contacts, skeleton):
-        fitted = replace(reading, transl=reading.transl + 0.05)
-        assert torch.equal(nearest_reading(pose, fitted, contacts, skeleton).rotations, reading.rotations)
+    stretched = replace(pose, rotations=pose.rotations @ turned(0.4))  # no bone lies in the image's plane
+    each = torch.as_tensor(limb_readings()).flatten(0, 1)
+    for which in (torch.zeros_like(each[0]), *each, each[0] | each[10] | each[23]):
+        fitted = mirrored(replace(stretched, transl=stretched.transl + 0.05), which, skeleton)
+        assert nearest_reading(stretched, fitted, SIGMA, FREE, skeleton).tolist() == which.tolist()
+
+
+def test_a_limb_that_must_pay_for_it_is_read_otherwise_only_where_it_pays(body: BodyModel, pose: Pose):
+    skeleton, arm = fit_body(body).skin.skeleton, bones(RIGHT_UPPER_ARM)
+    for angle, pays in ((0.3, False), (1.0, True)):
+        turns = pose.rotations.clone()
+        turns[:, SHOULDER] = torch.as_tensor(Rotation.from_rotvec([0, angle, 0]).as_matrix(), dtype=turns.dtype)
+        reaching = replace(pose, rotations=turns)
+        fitted = mirrored(reaching, arm, skeleton)
+        assert nearest_reading(reaching, fitted, SIGMA, DEAR, skeleton).any() == pays
+        assert nearest_reading(reaching, fitted, SIGMA, FREE, skeleton).tolist() == arm.tolist()
+
+
+def turned(angle: float) -> torch.Tensor:
+    """About every joint's x axis."""
+    return torch.as_tensor(Rotation.from_rotvec([angle, 0, 0]).as_matrix(), dtype=torch.float32)
+
+
+def test_the_limbs_that_contacts_name():
+    right_arms = [[False, True, False, False]] * 2
+    assert touching(pair("hand", "hand")).tolist() == right_arms
+    assert touching(pair("hand", "back")).tolist() == [right_arms[0], [False] * 4]
+    assert not touching([replace(c, weight=0.0) for c in pair("hand", "hand")]).any()
+    assert touching([Contact(parts=(BodyPart(name="leg", side=Side.BOTH),) * 2)])[:, 2:].all()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -17,12 +17,12 @@ from apu.fit.proxy import fit_body
 from apu.fit.relief import NUM_BONES, mirrored
 from apu.fit.solver import Solution
 from apu.fit.start import initial_pose
-from apu.fit.watch import Watch
+from apu.fit.watch import FitProgress, Watch
 from apu.metrics import joint_pa_mpjpe
 from apu.synth import load_scenes
 from apu.synth.draw import draw_scene
 from apu.synth.observe import mesh_estimate, observe
-from apu.types import FitResult, PairObservation
+from apu.types import BodyParams, Contact, FitResult, PairObservation
 
 from . import conftest as exact
 from .conftest import Scene, contact, part
@@ -160,21 +160,48 @@ class TestStrained:
         assert [phase for phase, _ in entered] == [SHORT]
 
 
+class Dance(NamedTuple):
+    truth: BodyParams
+    seen: PairObservation
+    touch: tuple[Contact, ...]
+
+
+@pytest.fixture(scope="module")
+def dance(body: BodyModel) -> Dance:
+    """Two who dance, seen exactly, whose estimate has an arm of each the wrong way round in depth."""
+    scene = draw_scene("ballroom_hold", 2, fit_body(body))
+    touch = tuple(replace(c, weight=1.0, source="curator") for c in scene.recipe.true_contacts)
+    arms = torch.zeros(2, NUM_BONES, dtype=torch.bool)
+    arms[0, :2] = arms[1, 2:4] = True
+    wrong = mirrored(Pose.of(scene.params), arms, fit_body(body).skin.skeleton).params()
+    right, started = (exact.observe(body, params, noise=0.05) for params in (scene.params, wrong))
+    return Dance(scene.params, replace(right, estimate=started.estimate), touch)
+
+
 class TestOtherReadings:
-    def test_two_arms_that_point_the_wrong_way_are_put_right(self, body: BodyModel) -> None:
+    def test_two_arms_that_point_the_wrong_way_are_put_right(self, body: BodyModel, dance: Dance) -> None:
         """Four limbs touch: too many for every combination of their readings to begin with."""
-        scene = draw_scene("ballroom_hold", 2, fit_body(body))
-        touch = tuple(replace(c, weight=1.0, source="curator") for c in scene.recipe.true_contacts)
-        arms = torch.zeros(2, NUM_BONES, dtype=torch.bool)
-        arms[0, :2] = arms[1, 2:4] = True
-        wrong = mirrored(Pose.of(scene.params), arms, fit_body(body).skin.skeleton).params()
-        right, started = (exact.observe(body, params, noise=0.05) for params in (scene.params, wrong))
-        seen = replace(right, estimate=started.estimate)
-        with_all, with_some = (fit_pair(seen, touch, body, options=o) for o in (FitOptions(), PLAIN))
-        joints, others, truth = (body.forward(p).joints for p in (with_all.params, with_some.params, scene.params))
+        with_all, with_some = (fit_pair(dance.seen, dance.touch, body, options=o) for o in (FitOptions(), PLAIN))
+        joints, others, truth = (body.forward(p).joints for p in (with_all.params, with_some.params, dance.truth))
         assert with_all.objective < 0.8 * with_some.objective
         assert joint_pa_mpjpe(joints, truth) < 50 < 100 < joint_pa_mpjpe(others, truth)
-        assert with_all.terms["given_up"][-1] >= FitOptions().mirror
+
+    def test_a_refit_of_the_same_contacts_ends_where_it_began(self, body: BodyModel, dance: Dance) -> None:
+        for touch in (dance.touch, dance.touch[:1]):  # with one contact most limbs have their price
+            first = fit_pair(dance.seen, touch, body)
+            again = fit_pair(dance.seen, touch, body, start=first.params)
+            assert again.terms["given_up"][-1] == first.terms["given_up"][-1]
+            assert again.objective < 1.05 * first.objective
+
+    def test_what_is_tried_for_a_few_steps_is_not_told(self, body: BodyModel, dance: Dance) -> None:
+        told: list[FitProgress] = []
+        fit = fit_pair(dance.seen, dance.touch, body, progress=told.append)
+        assert [each.fraction for each in told] == sorted(each.fraction for each in told)
+        plain = list[FitProgress]()
+        fit_pair(dance.seen, dance.touch, body, options=PLAIN, progress=plain.append)
+        begun = [sum(each.terms.values()) for each in told]
+        assert begun[:20] == pytest.approx([sum(each.terms.values()) for each in plain][:20])
+        assert fit.iterations == len(told)
 
     def test_who_has_no_more_to_gain_than_it_costs_is_left_alone(
         self, free: PairObservation, left: Sequence[FitResult], body: BodyModel, entered: Entered
@@ -189,7 +216,7 @@ def moved(pose: Pose, metres: float) -> Pose:
 
 
 def watch_of(best: "unite._Best") -> Watch:
-    return Watch(range(len(best.value)), None, None, deadline=float("inf"))
+    return Watch(range(len(best.value)), None, None, deadline=float("inf"), last=SCHEDULE[-1])
 
 
 @pytest.fixture
@@ -236,5 +263,10 @@ def test_a_challenger_is_compared_with_its_own_pair(best: "unite._Best", monkeyp
 
 def test_nothing_is_challenged_when_the_time_is_over(best: "unite._Best", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unite, "_race", lambda *_: pytest.fail("there is no time left"))
-    late = Watch(range(4), None, None, deadline=0.0)
+    late = Watch(range(4), None, None, deadline=0.0, last=SCHEDULE[-1])
     assert best.challenge(torch.arange(4), best.pose, SCHEDULE, late).tolist() == []
+
+
+def test_a_fit_that_runs_out_of_time_in_its_first_phase_has_not_converged(scene: Scene, body: BodyModel) -> None:
+    early = fit_pair(scene.observation, (), body, options=FitOptions(max_seconds=1e-6))
+    assert early.stop == "time"
