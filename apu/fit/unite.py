@@ -228,7 +228,7 @@ def _solve(
 ) -> "list[_End]":
     """Anneal every start, the leading ones of each pair to the end, and the lowest of each `again` from its end.
 
-    `again` is for what is strained there: contacts that pull, or people inside each other.
+    `again` is for what is strained there: contacts that pull, or people inside each other. A refit has none.
 
     The leading ones compete with fits in which one person carries the other, and with fits without one of the contacts
     that a program stated: a floor that does not carry, or a contact that is not there, costs the other terms more than
@@ -236,14 +236,14 @@ def _solve(
     """
     options, owner = objective.options, watch.owner.to(begin.transl.device)
     first, *rest = phases
-    ahead = _first_phase(objective, torch.arange(len(owner), device=owner.device), begin, first, watch, owner)
-    for rivals in (Objective.each_carried, Objective.each_without_one):
-        others, of = rivals(ahead.objective)
-        worth = (others.problem.given_up < ahead.value[of]).nonzero()[:, 0]  # no other term is below zero
-        if len(worth) and not watch.late:
-            rows = ahead.rows[of[worth]]
-            rival = _first_phase(others[worth], rows, begin[rows], first, watch, owner)
-            ahead = ahead.joined(rival).leading(owner)
+    every = torch.arange(len(owner), device=owner.device)
+    if not again:  # who was carried at the end of an earlier fit still is
+        objective = _at_once(objective, every, begin, first)
+    ahead = _first_phase(objective, every, begin, first, watch, owner)
+    if again:
+        lowest = ahead.leading(owner, 1)
+        ahead = _against(lowest.objective.each_carried(), ahead, lowest, begin, first, watch, owner)
+    ahead = _against(ahead.objective.each_without_one(), ahead, ahead, begin, first, watch, owner)
     if again and not watch.late:
         ahead = _limb_by_limb(ahead, first, watch, owner)
     objective, rows, pose, value = ahead.objective, ahead.rows, ahead.pose, ahead.value
@@ -351,9 +351,19 @@ class _Ahead:
         skeleton = self.objective.body.skin.skeleton
         return by_pair[_distinct(skeleton, by_pair.pose, by_pair.value, owner[by_pair.rows])]
 
-    def leading(self, owner: Int[Tensor, "starts"]) -> "_Ahead":
-        """The lowest of each pair."""
-        return self[_leading(self.value, owner[self.rows], self.objective.options.leading)]
+    def leading(self, owner: Int[Tensor, "starts"], most: int | None = None) -> "_Ahead":
+        """The lowest of each pair, `FitOptions.leading` of them or so many."""
+        return self[_leading(self.value, owner[self.rows], most or self.objective.options.leading)]
+
+
+def _at_once(objective: Objective, rows: Int[Tensor, "N"], pose: Pose, phase: Phase) -> Objective:
+    """Of each start with both people on the floor or one of them carried, what is lowest as they lie."""
+    others, of = objective.each_carried()
+    as_they_lie = _Ahead(objective, rows, pose, objective.evaluate(pose, phase).total)
+    if len(of):
+        carried = _Ahead(others, rows[of], pose[of], others.evaluate(pose[of], phase).total)
+        as_they_lie = as_they_lie.joined(carried)
+    return as_they_lie[_leading(as_they_lie.value, as_they_lie.rows, 1)].objective
 
 
 def _first_phase(
@@ -366,6 +376,28 @@ def _first_phase(
 ) -> _Ahead:
     """The first phase of many starts, of which the leading ones of each pair go on."""
     return _Ahead(objective, rows, *_anneal(objective, begin, (phase,), watch, rows)).apart(owner).leading(owner)
+
+
+def _against(
+    rivals: tuple[Objective, Int[Tensor, "M"]],
+    ahead: _Ahead,
+    of: _Ahead,
+    begin: Pose,
+    phase: Phase,
+    watch: Watch,
+    owner: Int[Tensor, "starts"],
+) -> _Ahead:
+    """Let those ahead compete with rivals of some of them, which begin where they began.
+
+    Args:
+        rivals: objectives, and which of the entries of `of` each is a variant of.
+    """
+    objective, which = rivals
+    worth = (objective.problem.given_up < of.value[which]).nonzero()[:, 0]  # no other term is below zero
+    if not len(worth) or watch.late:
+        return ahead
+    rows = of.rows[which[worth]]
+    return ahead.joined(_first_phase(objective[worth], rows, begin[rows], phase, watch, owner)).leading(owner)
 
 
 def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "starts"]) -> _Ahead:

@@ -14,7 +14,9 @@ from apu.body.model import BodyModel
 from apu.fit import FitOptions, fit_pair
 from apu.fit.ground import GroundTerm, ground, joint_masses
 from apu.fit.options import Stance
+from apu.fit.problem import build_problem
 from apu.fit.proxy import fit_body
+from apu.fit.start import initial_pose
 from apu.metrics import joint_pa_mpjpe
 from apu.synth.draw import draw_scene
 from apu.types import SMPL_JOINTS, BodyParams, Contact, PairObservation
@@ -198,3 +200,20 @@ class TestCarried:
 
     def test_two_who_stand_are_not(self, seen: PairObservation, touch: Sequence[Contact], body: BodyModel) -> None:
         assert "floor" not in fit_pair(seen, touch, body).stop
+
+    def test_one_of_two_is_lifted_who_touch_and_whose_feet_are_seen(
+        self, seen: PairObservation, touch: Sequence[Contact], body: BodyModel
+    ) -> None:
+        prepared, start = fit_body(body), initial_pose(seen, fit_body(body))
+        hidden = seen.keypoints.copy()
+        hidden[1, [11, 14], 2] = 0  # ankles
+        of_nobody = [replace(c, weight=0.0) for c in touch]
+        problem, *_ = build_problem(
+            [seen, replace(seen, keypoints=hidden), seen, seen], [touch, touch, of_nobody, ()], [start] * 4, prepared,
+            FitOptions(),
+        )  # fmt: skip
+        lifted, of = problem.each_carried(5.0)
+        assert of.tolist() == [0, 0]
+        assert lifted.stands.tolist() == [[0, 1], [1, 0]]
+        assert lifted.given_up.tolist() == [5.0, 5.0]
+        assert len(lifted.each_carried(5.0)[1]) == 0  # nobody carries somebody who is carried

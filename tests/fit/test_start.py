@@ -100,6 +100,8 @@ def test_a_mesh_that_faces_the_wrong_way_is_doubted_only_where_keypoints_and_fac
     fitted = fit_pair(wrong, (), body)
     assert (Rotation.from_rotvec(fitted.params.global_orient).apply([0, 0, 1])[:, 2] < -0.5).all()
     assert (fitted.reprojection_512 < 10).all()
+    again = fit_pair(wrong, (), body, start=fitted.params)  # goes on from who was turned around
+    assert again.objective < 1.05 * fitted.objective
     order = [KEYPOINTS.index(mirror_name(name)) for name in KEYPOINTS]
     exchanged = np.stack([observation.keypoints[0, order], observation.keypoints[1]])
     assert len(starts(replace(observation, keypoints=exchanged))) == 1

@@ -163,26 +163,36 @@ def test_a_mesh_that_the_camera_cannot_see_is_named(scene, body: BodyModel, dept
         fit_pair(replace(scene.observation, estimate=replace(estimate, joints=joints)), (), body)
 
 
+@pytest.mark.parametrize(
+    ("options", "near"),
+    [
+        # Rounding differs with a batch's size and steps are not convex: a single elbow may end 2 cm apart, as low.
+        (FitOptions(mirror=1e9, carried=1e9), (0.005, 0.03, 0.02)),
+        # Which readings of limbs are taken up hangs on more of them.
+        (FitOptions(), (0.03, 0.15, 0.03)),
+    ],
+)
 def test_pairs_fitted_together_are_fitted_as_alone(
-    scene, touch: Contacts, fitted: FitResult, observed, body: BodyModel
+    scene, touch: Contacts, observed, body: BodyModel, options: FitOptions, near: tuple[float, float, float]
 ) -> None:
     """Others in the batch, other sizes of it, one that cannot be fitted: a pair's fit stays what it is."""
     other = observed(body, scene.truth, seed=5)
     blind = scene.observation.keypoints.copy()
     blind[..., 2] = 0
     nobody = replace(scene.observation, keypoints=blind)
-    results = fit_pairs([other, nobody, scene.observation], [(), touch, touch], body)
+    results = fit_pairs([other, nobody, scene.observation], [(), touch, touch], body, options=options)
     assert isinstance(results[1], FitError)
     assert "no keypoint" in str(results[1])
-    for alone, together in ((fit_pair(other, (), body), results[0]), (fitted, results[2])):
+    mean, most, low = near
+    for observation, contacts, together in ((other, (), results[0]), (scene.observation, touch, results[2])):
         assert isinstance(together, FitResult)
+        alone = fit_pair(observation, contacts, body, options=options)
         joints = [body.forward(result.params).joints[:, :22] for result in (alone, together)]
-        # Rounding differs with a batch's size and steps are not convex: a single elbow may end 2 cm apart, as low.
         distance = np.linalg.norm(joints[0] - joints[1], axis=-1)
-        assert distance.mean() < 0.005
-        assert distance.max() < 0.03
+        assert distance.mean() < mean
+        assert distance.max() < most
         ends = [result.objective for result in (alone, together)]
-        assert ends[1] == pytest.approx(ends[0], rel=0.02)
+        assert ends[1] == pytest.approx(ends[0], rel=low)
         np.testing.assert_allclose(together.reprojection_512, alone.reprojection_512, atol=0.3)
     assert fit_pairs([], [], body) == []
 
