@@ -432,7 +432,8 @@ def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, 
     begin = joined(seen.pose[one], mirrored(able.pose[several], together, skeleton))
     rows = able.rows[torch.cat([single, several])]
     rivals = _Ahead(others, rows, *_anneal(others, begin, (phase,), watch, rows))
-    return ahead.joined(rivals).apart(owner).leading(owner)
+    # Only one of them, for what leads at first may end higher than what it would take the place of.
+    return ahead.joined(rivals.leading(owner, 1)).apart(owner).leading(owner)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

