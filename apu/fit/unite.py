@@ -238,7 +238,7 @@ def _solve(
     first, *rest = phases
     every = torch.arange(len(owner), device=owner.device)
     if not again:  # who was carried at the end of an earlier fit still is
-        objective = _at_once(objective, every, begin, first)
+        objective = _on_the_floor_or_carried(objective, every, begin, first)
     ahead = _first_phase(objective, every, begin, first, watch, owner)
     if again:
         lowest = ahead.leading(owner, 1)
@@ -356,7 +356,7 @@ class _Ahead:
         return self[_leading(self.value, owner[self.rows], most or self.objective.options.leading)]
 
 
-def _at_once(objective: Objective, rows: Int[Tensor, "N"], pose: Pose, phase: Phase) -> Objective:
+def _on_the_floor_or_carried(objective: Objective, rows: Int[Tensor, "N"], pose: Pose, phase: Phase) -> Objective:
     """Of each start with both people on the floor or one of them carried, what is lowest as they lie."""
     others, of = objective.each_carried()
     as_they_lie = _Ahead(objective, rows, pose, objective.evaluate(pose, phase).total)
