@@ -16,7 +16,7 @@ are PyTorch's, what is small and many is in `apu.body.kernels`; nothing is noted
 import warnings
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import roma
@@ -111,6 +111,19 @@ def stack(poses: list[Pose]) -> Pose:
 def joined(*poses: Pose) -> Pose:
     """Batches of poses, one after the other along their first axis."""
     return Pose(*(torch.cat([getattr(p, f.name) for p in poses]) for f in fields(Pose)))
+
+
+Rows = Int[Tensor, "rows"] | slice
+"""Entries along the first axis."""
+EVERY = slice(None)
+
+
+_Tensors = TypeVar("_Tensors", bound=tuple)
+
+
+def entries(tensors: _Tensors, rows: Rows) -> _Tensors:
+    """Some entries along the first axis of every tensor in a named tuple, and in those that it holds."""
+    return type(tensors)(*(entries(a, rows) if isinstance(a, tuple) else a[rows] for a in tensors))
 
 
 class Frames(NamedTuple):
@@ -209,6 +222,14 @@ class SkinnedPoints:
 
         return replace(
             self, **{name: combine(getattr(self, name)) for name in ("rest", "dirs", "weights", "correctives")}
+        )
+
+    def first(self, count: int) -> "SkinnedPoints":
+        """The first so many of the points."""
+        if count == len(self.rest):
+            return self
+        return replace(
+            self, **{name: getattr(self, name)[:count] for name in ("rest", "dirs", "weights", "correctives")}
         )
 
     def prepare(self) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.collide import other_person
-from apu.body.skinning import NUM_PARAMS, Pose
+from apu.body.skinning import EVERY, NUM_PARAMS, Pose
 from apu.fit.objective import Objective, System, add_per_person
 from apu.fit.options import FitOptions
 from apu.fit.solver import damped_step
@@ -103,7 +103,7 @@ def _led(
     for _ in range(_STEPS):
         if check is not None:
             check()
-        hessian, gradient = objective.evaluate(pose, phase).linearise()
+        hessian, gradient = objective.evaluate(pose, phase).linearise(EVERY)
         frames = skin.skeleton.frames(pose)
         skinned = skin.posed(pose, frames)
         rows = skin.jacobian(frames, skinned, led[..., None], ones, shape=False).flatten(2, 3) / _HOLD_SIGMA

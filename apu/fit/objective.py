@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from apu.body.collide import Collider, other_person
 from apu.body.rotation import logarithm
 from apu.body.skinning import (
     BETAS,
+    EVERY,
     NUM_JOINTS,
     NUM_PARAMS,
     ROTATIONS,
@@ -20,8 +21,10 @@ from apu.body.skinning import (
     Frames,
     Pose,
     PosedSums,
+    Rows,
     SkinnedPoints,
     SkinnedSums,
+    entries,
 )
 from apu.fit import losses
 from apu.fit.ground import ANKLES, SOLES, ground, joint_masses
@@ -50,12 +53,12 @@ class Contribution(NamedTuple):
     """What one term adds to the objective.
 
     Attributes:
-        values: value per pair, by name. add: adds the term's J^T J (where asked for) and J^T r to a system's tensors
-            in place.
+        values: value per pair, by name. add: adds the term's J^T J (where asked for) and J^T r of some of the pairs to
+            the tensors of their system, in place.
     """
 
     values: dict[str, Float[Tensor, "N"]]
-    add: Callable[[Tensor | None, Tensor], None]
+    add: Callable[[Tensor | None, Tensor, Rows], None]
 
 
 FurtherTerm = Callable[[Pose, Frames, Phase, Int[Tensor, "N"]], Contribution]
@@ -72,13 +75,13 @@ class Evaluation:
 
     Attributes:
         terms: value per pair of every term, by name. total: their sum.
-        linearise: the Gauss-Newton system there; computed only when asked for.
+        linearise: the Gauss-Newton system there of some of the pairs; computed only when asked for.
         gradient: J^T r alone, for first-order methods.
     """
 
     terms: dict[str, Float[Tensor, "N"]]
     total: Float[Tensor, "N"]
-    linearise: Callable[[], System]
+    linearise: Callable[[Rows], System]
     gradient: Callable[[], Float[Tensor, "N 160"]]
 
 
@@ -105,7 +108,9 @@ class Objective:
         self._standing = bool((problem.weight[..., ANKLES] > 0).any())
         self._skin_vertices = int(body.skin_faces.max()) + 1
         self.faces = torch.as_tensor(body.skin_faces, device=samples.rest.device)
-        self._met: set[int] = set()  # numbers of bodies; shared by the objectives of some of the pairs
+        # Shared by the objectives of some of the pairs: numbers of bodies, and samples by how many stand for a part.
+        self._met: set[int] = set()
+        self._coarser: dict[int, tuple[SkinnedPoints, Tensor]] = {}
 
     def __getitem__(self, index: Tensor) -> "Objective":
         """The objective of some of the pairs."""
@@ -153,15 +158,15 @@ class Objective:
         terms["given_up"] = self.problem.given_up
         total = torch.stack(list(terms.values())).sum(0)
 
-        def gradient(hessian: Tensor | None = None) -> Tensor:
-            gradient = torch.zeros(len(total), _PAIR, dtype=total.dtype, device=total.device)
+        def gradient(hessian: Tensor | None = None, rows: Rows = EVERY) -> Tensor:
+            gradient = total.new_zeros(len(total[rows]), _PAIR)
             for _, add in parts:
-                add(hessian, gradient)
+                add(hessian, gradient, rows)
             return gradient
 
-        def linearise() -> System:
-            hessian = torch.zeros(len(total), _PAIR, _PAIR, dtype=total.dtype, device=total.device)
-            return System(hessian, gradient(hessian))
+        def linearise(rows: Rows) -> System:
+            hessian = total.new_zeros(len(total[rows]), _PAIR, _PAIR)
+            return System(hessian, gradient(hessian, rows))
 
         return Evaluation(terms, total, linearise, gradient)
 
@@ -190,9 +195,9 @@ class Objective:
             unit=problem.unit, sigma=self.options.keypoint_sigma, scale=phase.keypoint_scale,
         )  # fmt: skip
 
-        def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            rows = marks.jacobian(slice(_MASS), term.slope).flatten(2, 3)
-            add_per_person(hessian, gradient, rows, term.residual.flatten(2, 3))
+        def add(hessian: Tensor | None, gradient: Tensor, of: Rows) -> None:
+            rows = marks[of].jacobian(slice(_MASS), term.slope[of]).flatten(2, 3)
+            add_per_person(hessian, gradient, rows, term.residual[of].flatten(2, 3))
 
         return Contribution({"keypoints": term.value}, add)
 
@@ -202,32 +207,41 @@ class Objective:
         soles = marks.points[:, :, SOLES] + self._marks.sole_depth[:, None] * marks.points.new_tensor([0, 1, 0])
         term = ground(soles, marks.points[:, :, _MASS], weight, self.options.stance)
 
-        def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            rows = term.slope.transpose(1, 2).flatten(3) @ marks.jacobian([*SOLES, _MASS]).flatten(2, 3)
-            add_rows(hessian, gradient, rows.transpose(1, 2).flatten(2), term.residual)
+        def add(hessian: Tensor | None, gradient: Tensor, of: Rows) -> None:
+            rows = term.slope[of].transpose(1, 2).flatten(3) @ marks[of].jacobian([*SOLES, _MASS]).flatten(2, 3)
+            add_rows(hessian, gradient, rows.transpose(1, 2).flatten(2), term.residual[of])
 
         return Contribution({"floor": term.floor, "balance": term.balance}, add)
 
     def _contact(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
-        problem, samples = self.problem, self._samples
+        problem, (samples, directions) = self.problem, self._sampled(phase.contact_samples)
+        parts = problem.part_index[..., : phase.contact_samples]
         skinned = samples.posed(pose, frames)
-        points, normals = skinned.points, samples.directions(self._normals, frames)
+        points, normals = skinned.points, samples.directions(directions, frames)
         pairs, people = torch.arange(len(problem), device=points.device), torch.arange(2, device=points.device)
-        at = (pairs[:, None, None, None], people[:, None, None], problem.part_index)
-        term, best = losses.contact(
+        at = (pairs[:, None, None, None], people[:, None, None], parts)
+        found = losses.contact(
             points[at], normals[at], phase.contact * problem.contact_weight, temperature=phase.contact_temperature,
             sigma=self.options.contact_sigma, best=self.options.contact_pairs, normal_bonus=self.options.normal_bonus,
         )  # fmt: skip
 
-        def add(hessian: Tensor | None, gradient: Tensor) -> None:
+        def add(hessian: Tensor | None, gradient: Tensor, of: Rows) -> None:
+            term, best = entries(found, of)
             # (N, P, C * best): ids of the chosen samples of either person.
-            ids = problem.part_index.gather(-1, best.permute(0, 3, 1, 2)).flatten(2)[..., None]
+            ids = parts[of].gather(-1, best.permute(0, 3, 1, 2)).flatten(2)[..., None]
             signs = points.new_tensor([1.0, -1.0])[:, None, None].expand(ids.shape)
             slope = term.slope.flatten(1, 2)[:, None].expand(-1, 2, -1, -1, -1)
-            rows = samples.jacobian(frames, skinned, ids, signs, slope, shape=phase.shape)
+            rows = samples.jacobian(entries(frames, of), entries(skinned, of), ids, signs, slope, shape=phase.shape)
             add_rows(hessian, gradient, _of_both(rows), term.residual.flatten(1))
 
-        return Contribution({"contact": term.value}, add)
+        return Contribution({"contact": found.term.value}, add)
+
+    def _sampled(self, count: int) -> tuple[SkinnedPoints, Float[Tensor, "samples 3"]]:
+        """The first so many samples of every contact's parts, which have the lowest ids, and their normals."""
+        if count not in self._coarser:
+            used = int(self.problem.part_index[..., :count].max()) + 1
+            self._coarser[count] = self._samples.first(used), self._normals[:used]
+        return self._coarser[count]
 
     def _penetration(self, pose: Pose, frames: Frames, phase: Phase) -> Contribution:
         skin, options, margin = self.body.skin, self.options, self.options.penetration_margin
@@ -251,16 +265,16 @@ class Objective:
             sigma=options.penetration_sigma, margin=margin, weight=phase.penetration,
         )  # fmt: skip
 
-        def add(hessian: Tensor | None, gradient: Tensor) -> None:
+        def add(hessian: Tensor | None, gradient: Tensor, of: Rows) -> None:
             # A row rests on a vertex of one person and, negated, on a triangle of the other, who was asked.
             asked = torch.eye(2, dtype=torch.bool, device=bodies.device)[..., None, None]
             one = torch.eye(1, 3, dtype=bodies.dtype, device=bodies.device)
-            vertex = self.body.probes[probe]
-            index = torch.where(asked, triangle[:, None], vertex[:, None, ..., None]).flatten(2, 3)
-            weight = torch.where(asked, -bary[:, None], one).flatten(2, 3)
-            slope = term.slope[:, None, :, None].expand(-1, 2, -1, -1, -1)
-            rows = skin.jacobian(frames, skinned, index, weight, slope, shape=phase.shape)
-            add_rows(hessian, gradient, _of_both(rows), term.residual)
+            vertex = self.body.probes[probe[of]]
+            index = torch.where(asked, triangle[of][:, None], vertex[:, None, ..., None]).flatten(2, 3)
+            weight = torch.where(asked, -bary[of][:, None], one).flatten(2, 3)
+            slope = term.slope[of][:, None, :, None].expand(-1, 2, -1, -1, -1)
+            rows = skin.jacobian(entries(frames, of), entries(skinned, of), index, weight, slope, shape=phase.shape)
+            add_rows(hessian, gradient, _of_both(rows), term.residual[of])
 
         return Contribution({"penetration": term.value}, add)
 
@@ -288,15 +302,15 @@ class Objective:
             mixture = losses.gaussian_mixture(of_joints, m.means, m.roots, m.penalties, weight=options.gmm_weight)
             values["pose_mixture"] = mixture.value
 
-        def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            rows = torch.cat([initial.slope, limits.slope], 2)[..., None] * by_turn
-            pull = (torch.cat([initial.residual, limits.residual], 2)[..., None, :] @ rows)[..., 0, :]
+        def add(hessian: Tensor | None, gradient: Tensor, of: Rows) -> None:
+            rows = torch.cat([initial.slope[of], limits.slope[of]], 2)[..., None] * by_turn[of]
+            pull = (torch.cat([initial.residual[of], limits.residual[of]], 2)[..., None, :] @ rows)[..., 0, :]
             people = gradient.unflatten(1, (2, NUM_PARAMS))
             joints = people[..., ROTATIONS].unflatten(-1, (NUM_JOINTS, 3))
             joints += pull[:, :, :NUM_JOINTS]
             joints[:, :, 1:] += pull[:, :, NUM_JOINTS:]
             free = slice(BETAS.start if phase.shape else TRANSL.start, None)
-            people[..., free] += (beside / self._rest_sigma)[..., free.start - BETAS.start :]
+            people[..., free] += (beside[of] / self._rest_sigma)[..., free.start - BETAS.start :]
             if hessian is not None:
                 block, joints = rows.transpose(-1, -2) @ rows, _joint_blocks(hessian)
                 joints += block[:, :, :NUM_JOINTS]
@@ -304,9 +318,10 @@ class Objective:
                 diagonal = hessian.diagonal(dim1=1, dim2=2).unflatten(1, (2, NUM_PARAMS))
                 diagonal[..., ROTATIONS.stop :] += 1 / self._rest_sigma.square()
             if mixture is not None:
-                rows = torch.einsum("...djc,...jck->...djk", mixture.slope, by_turn[:, :, NUM_JOINTS:]).flatten(-2)
+                turns = by_turn[of][:, :, NUM_JOINTS:]
+                rows = torch.einsum("...djc,...jck->...djk", mixture.slope[of], turns).flatten(-2)
                 padded = torch.nn.functional.pad(rows, (3, NUM_PARAMS - ROTATIONS.stop))
-                add_per_person(hessian, gradient, padded, mixture.residual)
+                add_per_person(hessian, gradient, padded, mixture.residual[of])
 
         return Contribution(values, add)
 
@@ -352,6 +367,9 @@ class _PosedMarks:
     shape: bool
     posed: PosedSums
 
+    def __getitem__(self, rows: Rows) -> "_PosedMarks":
+        return replace(self, frames=entries(self.frames, rows), posed=entries(self.posed, rows))
+
     @property
     def points(self) -> Float[Tensor, "N P 26 3"]:
         return self.posed.points
@@ -391,8 +409,8 @@ def add_rows(
 ) -> None:
     """Add J^T J (unless None) and J^T r of rows that rest on all unknowns, in place."""
     if hessian is not None:
-        hessian += rows.transpose(1, 2) @ rows
-    gradient += (residual[:, None] @ rows)[:, 0]
+        hessian.baddbmm_(rows.transpose(1, 2), rows)
+    gradient[:, None].baddbmm_(residual[:, None], rows)
 
 
 def add_per_person(

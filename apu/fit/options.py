@@ -23,6 +23,7 @@ class Phase:
     Attributes:
         keypoint_scale: Geman-McClure scale in 512-units: errors far beyond it lose their pull.
         contact_temperature: of the soft minimum over a contact's pairs of points, metres.
+        contact_samples: points that stand for each part of a contact, 160 at most; far apart they lose no one's way.
         penetration: weight of the interpenetration term, 0 to 1.
         contact: factor of W; at the end contacts close, when nothing far off can be pulled into a wrong place any more.
         shape: betas are free (the paper's stage 1) or held (stage 2).
@@ -36,21 +37,25 @@ class Phase:
     shape: bool
     steps: int
     contact: float = 1.0
+    contact_samples: int = 160
     enough: float = 1e-3
 
     def __post_init__(self) -> None:
-        _check_positive(self, ["keypoint_scale", "contact_temperature", "steps", "enough"])
+        _check_positive(self, ["keypoint_scale", "contact_temperature", "contact_samples", "steps", "enough"])
         _check_positive(self, ["penetration", "contact"], zero=True)
 
 
-_ROUGHLY = 1e-2
-"""On the way to the last phase there is no need to arrive."""
+_AT_FIRST = Phase(
+    keypoint_scale=250.0, contact_temperature=0.06, contact_samples=64, penetration=0.0, shape=True, steps=25,
+    enough=1e-2,  # on the way to the last phase there is no need to arrive
+)  # fmt: skip
+_CLOSER = replace(_AT_FIRST, keypoint_scale=80.0, contact_temperature=0.03, shape=False, steps=12)
 
 SCHEDULE = (
-    Phase(keypoint_scale=250.0, contact_temperature=0.06, penetration=0.0, shape=True, steps=25, enough=_ROUGHLY),
-    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.02, shape=False, steps=12, enough=_ROUGHLY),
-    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.1, shape=False, steps=12, enough=_ROUGHLY),
-    Phase(keypoint_scale=80.0, contact_temperature=0.03, penetration=0.3, shape=False, steps=12, enough=_ROUGHLY),
+    _AT_FIRST,
+    replace(_CLOSER, penetration=0.02),
+    replace(_CLOSER, penetration=0.1),
+    replace(_CLOSER, penetration=0.3),
     Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=60, contact=2.0),
 )
 """Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration rising)."""

@@ -36,7 +36,9 @@ class Problem:
         start: where the fit begins; target: the pose L_init pulls to; pose_sigma: how much, radians per joint.
         observed, weight: BODY_25 in pixels and their confidences (0: not used); unit: 512-units per pixel.
         focal, centre: of the camera, pixels.
-        part_index: samples of every contact's two parts, as ids of `samples`; contact_weight: W, 0 for padding.
+        part_index: samples of every contact's two parts, as ids of `samples`; who comes early in a part has a low one,
+            so that the first few of all parts are the first samples.
+        contact_weight: W, 0 for padding.
         touching: limbs that a contact names.
         stands: 1, or 0 for somebody whom the other person carries and not the floor.
         give_up: what it costs the objective to fit without a contact, infinite where that is not to be; given_up: what
@@ -157,7 +159,7 @@ def build_problem(
     sigma[hidden.cpu().numpy()] = options.hidden_leg_sigma
     cameras = [o.camera for o in observations]
     index, weight, give_up = _contact_samples(contacts, body, options)
-    used, part_index = np.unique(index, return_inverse=True)
+    used, part_index = _numbered(index)
     device = surface.rest.device
     problem = Problem(
         start=start,
@@ -173,7 +175,7 @@ def build_problem(
         unit=tensor(units),
         focal=tensor([[c.K[0, 0], c.K[1, 1]] for c in cameras]),
         centre=tensor([c.K[:2, 2] for c in cameras]),
-        part_index=torch.as_tensor(part_index.reshape(index.shape), device=device),
+        part_index=torch.as_tensor(part_index, device=device),
         contact_weight=tensor(weight),
         touching=torch.as_tensor(np.stack([touching(row) for row in contacts]), device=device),
         stands=tensor(np.ones((len(contacts), 2))),
@@ -214,6 +216,14 @@ def _contact_samples(
                 give_up[n, c] = options.doubt * contact.weight
     np.put_along_axis(give_up, np.argsort(give_up, axis=1)[:, _MOST_DOUBTED:], np.inf, axis=1)
     return index, weight, give_up
+
+
+def _numbered(index: Int[np.ndarray, "N P C S"]) -> tuple[Int[np.ndarray, "samples"], Int[np.ndarray, "N P C S"]]:
+    """The different entries, those that come earlier along the last axis first, and the place of every entry there."""
+    by_rank = np.moveaxis(index, -1, 0)
+    used, first, place = np.unique(by_rank, return_index=True, return_inverse=True)
+    order = first.argsort()
+    return used[order], np.moveaxis(order.argsort()[place].reshape(by_rank.shape), 0, -1)
 
 
 def _pose_sigma(confidence: np.ndarray, options: FitOptions) -> Float[np.ndarray, "P 22"]:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from apu.body.skinning import Pose, Skeleton, stack
+from apu.body.skinning import Frames, Pose, Skeleton, stack
 from apu.types import SMPL_JOINTS, Contact, Side
 
 _CHAINS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
@@ -38,6 +38,9 @@ _REACH = {
     "foot": ("leg", 2), "leg": ("leg", 2), "knee": ("leg", 1), "thigh": ("leg", 1),
 }  # fmt: skip
 """The limb and how many of its bones carry a part to where it touches."""
+
+_SLIGHT = 0.3
+"""Radians between a bone and its mirror image below which both lead to one minimum."""
 
 _MOST_LIMBS = 2
 """Of so many limbs all combinations are readings; of more, those that differ from the start in one limb."""
@@ -101,6 +104,13 @@ def touching(contacts: Sequence[Contact]) -> Bool[np.ndarray, "P limbs"]:
     return named
 
 
+def distinguishable(pose: Pose, skeleton: Skeleton) -> Bool[Tensor, "*batch P 8"]:
+    """Which bones point so much towards the viewer or away that their mirror image is another reading."""
+    along, image = _depth_images(skeleton.frames(pose))
+    angle = torch.atan2(torch.linalg.cross(along, image).norm(dim=-1), (along * image).sum(-1))
+    return angle > _SLIGHT
+
+
 def mirrored(pose: Pose, which: Bool[Tensor, "*batch P 8"], skeleton: Skeleton) -> Pose:
     """Bones mirrored in depth, each by the smallest turn; what hangs on them keeps its own directions.
 
@@ -109,10 +119,8 @@ def mirrored(pose: Pose, which: Bool[Tensor, "*batch P 8"], skeleton: Skeleton) 
     """
     upper, lower = torch.as_tensor(_BONES.T, device=which.device)
     frames = skeleton.frames(pose)
-    along = frames.place[..., lower, :] - frames.place[..., upper, :]
-    ray = torch.nn.functional.normalize(frames.place[..., upper, :], dim=-1)
-    swing = _smallest_turn(along, along - 2 * (along * ray).sum(-1, keepdim=True) * ray)
     turned = frames.rotation.clone()
+    swing = _smallest_turn(*_depth_images(frames))
     swing = torch.where(which[..., None, None], swing, torch.eye(3).to(swing))
     turned[..., upper, :, :] = swing @ turned[..., upper, :, :]
     local = turned[..., list(skeleton.parents), :, :].transpose(-1, -2) @ turned
@@ -120,6 +128,14 @@ def mirrored(pose: Pose, which: Bool[Tensor, "*batch P 8"], skeleton: Skeleton) 
     changed[..., upper] = which
     changed[..., lower] |= which
     return replace(pose, rotations=torch.where(changed[..., None, None], local, pose.rotations))
+
+
+def _depth_images(frames: Frames) -> tuple[Float[Tensor, "*batch P 8 3"], Float[Tensor, "*batch P 8 3"]]:
+    """The eight bones from joint to joint, and their mirror images in depth."""
+    upper, lower = torch.as_tensor(_BONES.T, device=frames.place.device)
+    along = frames.place[..., lower, :] - frames.place[..., upper, :]
+    ray = torch.nn.functional.normalize(frames.place[..., upper, :], dim=-1)
+    return along, along - 2 * (along * ray).sum(-1, keepdim=True) * ray
 
 
 def _touching(contacts: Sequence[Contact]) -> list[tuple[int, tuple[int, ...]]]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from apu.body.skinning import NUM_PARAMS, Pose
+from apu.body.skinning import EVERY, NUM_PARAMS, Pose, entries
 from apu.fit.objective import Objective, System
 from apu.fit.options import Phase
 
@@ -74,7 +74,7 @@ class _State:
             self.pose[rows],
             self.value[rows],
             {name: value[rows] for name, value in self.terms.items()},
-            System(*(a[rows] for a in self.system)),
+            entries(self.system, rows),
             self.damping[rows],
             self.patience[rows],
         )
@@ -122,7 +122,7 @@ def _begin(objective: Objective, pose: Pose, phase: Phase) -> _State:
         pose=pose,
         value=now.total,
         terms=now.terms,
-        system=now.linearise(),
+        system=now.linearise(EVERY),
         damping=torch.full_like(like, _FIRST_DAMPING),
         patience=torch.zeros(n, dtype=torch.long, device=like.device),
     )
@@ -141,15 +141,16 @@ def _step(objective: Objective, state: _State, phase: Phase) -> _State:
     state = replace(state, damping=damping, patience=patience)
     if not better.any():
         return state
-    fresh, refused = then.linearise(), (~better).nonzero()[:, 0]
-    for new, old in zip(fresh, state.system, strict=True):
-        new[refused] = old[refused]
+    taken = EVERY if better.all() else better.nonzero()[:, 0]
+    system = then.linearise(taken)
+    if taken is not EVERY:
+        system = System(*(old.index_copy_(0, taken, new) for old, new in zip(state.system, system, strict=True)))
     return replace(
         state,
         pose=trial.where(better, state.pose),
         value=torch.where(better, then.total, state.value),
         terms={name: torch.where(better, then.terms[name], old) for name, old in state.terms.items()},
-        system=fresh,
+        system=system,
     )
 
 

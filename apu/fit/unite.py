@@ -23,7 +23,7 @@ from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_observation
 from apu.fit.proxy import FitBody, fit_body
-from apu.fit.relief import limb_readings, mirrored, mirrored_limbs, nearest_reading, readings, touching
+from apu.fit.relief import distinguishable, limb_readings, mirrored, mirrored_limbs, nearest_reading, readings, touching
 from apu.fit.solver import minimise
 from apu.fit.start import facings, initial_pose, nearest_facing
 from apu.fit.watch import FitCancelled, FitProgress, Watch, check_cancelled
@@ -411,22 +411,26 @@ def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, 
         return ahead
     skeleton, device = able.objective.body.skin.skeleton, able.rows.device
     each = torch.as_tensor(limb_readings(), device=device)
-    limbs, ways = each.shape[:2]
-    of = torch.arange(len(able.rows), device=device).repeat_interleave(limbs * ways)
-    which = each.flatten(0, 1).repeat(len(able.rows), 1, 1)
-    tried, begin = able.objective[of].mirrored(which), mirrored(able.pose[of], which, skeleton)
+    apart = distinguishable(able.pose, skeleton)
+    worth = of, limb, way = (~(each & ~apart[:, None, None]).any((-1, -2))).nonzero(as_tuple=True)
+    if not len(of):
+        return ahead
+    tried, begin = able.objective[of].mirrored(each[limb, way]), mirrored(able.pose[of], each[limb, way], skeleton)
     glance = replace(phase, steps=min(phase.steps, _GLANCE))
     # Not told to the caller: what leads is not among these.
     seen = minimise(tried, begin, glance, observe=lambda _: watch.check(), deadline=watch.deadline)
-    value = seen.value.nan_to_num(nan=torch.inf)
-    gain, way = (able.value[of] - value).unflatten(0, (-1, limbs, ways)).max(-1)
+    value = able.value.new_full((len(able.rows), *each.shape[:2]), torch.inf)
+    value[worth] = seen.value.nan_to_num(nan=torch.inf)
+    place = torch.zeros_like(value, dtype=torch.long)
+    place[worth] = torch.arange(len(of), device=device)
+    gain, way = (able.value[:, None, None] - value).max(-1)
     lower = gain > 0
     single, several = lower.any(1).nonzero()[:, 0], (lower.sum(1) > 1).nonzero()[:, 0]
     if not len(single) or watch.late:
         return ahead
     best = gain[single].argmax(1)
-    one = (single * limbs + best) * ways + way[single, best]
-    chosen = each[torch.arange(limbs, device=device), way] & lower[..., None, None]
+    one = place[single, best, way[single, best]]
+    chosen = each[torch.arange(len(each), device=device), way] & lower[..., None, None]
     together = chosen.any(1)[several]
     others = tried[one].joined(able.objective[several].mirrored(together))
     begin = joined(seen.pose[one], mirrored(able.pose[several], together, skeleton))

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.model import load_body
-from apu.body.skinning import Frames, Pose, SkinnedPoints, stack
+from apu.body.skinning import Frames, Pose, Rows, SkinnedPoints, entries, stack
 from apu.files import asset, load_npz
 from apu.fit.objective import Contribution, FurtherTerm, Objective, add_per_person, add_rows
 from apu.fit.options import FitOptions, Phase
@@ -273,12 +273,12 @@ class _Rests:
             resting[every, person, where.start + below[:, person, where].argmax(-1)] = True
         residual = torch.where(resting, below, (points[..., 1] - self._floor).clamp_min(0)) / self._sigma
 
-        def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            index = self._index.expand(*points.shape[:2], *self._index.shape)
+        def add(hessian: Tensor | None, gradient: Tensor, of: Rows) -> None:
+            index = self._index.expand(*points[of].shape[:2], *self._index.shape)
             ones = torch.ones_like(index, dtype=points.dtype)
-            rows = self._points.jacobian(frames, skinned, index, ones, shape=phase.shape)
-            rows = rows[..., 1, :] * ((residual != 0)[..., None] / self._sigma)
-            add_per_person(hessian, gradient, rows, residual)
+            rows = self._points.jacobian(entries(frames, of), entries(skinned, of), index, ones, shape=phase.shape)
+            rows = rows[..., 1, :] * ((residual[of] != 0)[..., None] / self._sigma)
+            add_per_person(hessian, gradient, rows, residual[of])
 
         return Contribution({"rests": 0.5 * residual.square().sum((-1, -2))}, add)
 
@@ -319,12 +319,12 @@ class _Laid:
         at = points.gather(2, ids[..., None].expand(*ids.shape, 3))
         residual = (at[:, 0] - at[:, 1]).flatten(1) / self._sigma
 
-        def add(hessian: Tensor | None, gradient: Tensor) -> None:
-            index = ids[..., None]
+        def add(hessian: Tensor | None, gradient: Tensor, of: Rows) -> None:
+            index = ids[of][..., None]
             ones = torch.ones_like(index, dtype=points.dtype)
-            rows = samples.jacobian(frames, skinned, index, ones, shape=phase.shape)
+            rows = samples.jacobian(entries(frames, of), entries(skinned, of), index, ones, shape=phase.shape)
             rows = torch.cat([rows[:, 0], -rows[:, 1]], -1).flatten(1, 2) / self._sigma
-            add_rows(hessian, gradient, rows, residual)
+            add_rows(hessian, gradient, rows, residual[of])
 
         return Contribution({"laid": 0.5 * residual.square().sum(-1)}, add)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from apu.body.model import load_body
-from apu.body.skinning import NUM_PARAMS, TRANSL, Pose, SkinnedPoints, stack
+from apu.body.skinning import EVERY, NUM_PARAMS, TRANSL, Pose, SkinnedPoints, stack
 from apu.fit import FitOptions
 from apu.fit.objective import Objective
 from apu.fit.options import Phase, Stance
@@ -138,7 +138,7 @@ def test_the_gradient_of_the_floor_is_exact(make: Make) -> None:
 def test_a_floor_that_follows_lets_both_people_rise_at_no_cost_but_not_one_alone(make: Make) -> None:
     """What the system says of a small step up, the other terms silent."""
     objective, pose = make(**only({"stance"}))
-    hessian = objective.evaluate(pose, APART).linearise().hessian[0]
+    hessian = objective.evaluate(pose, APART).linearise(EVERY).hessian[0]
     up = torch.zeros(2, NUM_PARAMS, dtype=torch.float64)
     up[0, TRANSL.start + 1] = 1
     alone, together = (float(way.flatten() @ hessian @ way.flatten()) for way in (up, up + up.flip(0)))
