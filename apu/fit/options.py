@@ -54,13 +54,12 @@ _CLOSER = replace(_AT_FIRST, keypoint_scale=80.0, contact_temperature=0.03, shap
 SCHEDULE = (
     _AT_FIRST,
     replace(_CLOSER, penetration=0.02),
-    replace(_CLOSER, penetration=0.1),
     replace(_CLOSER, penetration=0.3),
     Phase(keypoint_scale=40.0, contact_temperature=0.02, penetration=1.0, shape=False, steps=60, contact=2.0),
 )
 """Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration rising)."""
 
-REFIT = (replace(SCHEDULE[1], shape=True), *SCHEDULE[3:])
+REFIT = (replace(SCHEDULE[1], shape=True), *SCHEDULE[2:])
 """From an earlier fit on: shape free once more, then straight to the interpenetration that was there before."""
 
 
@@ -151,7 +150,7 @@ class FitOptions:
     exchange: float = 4.0
     carried: float = 12.0
     mirror: float = 2.0
-    leading: int = 2
+    leading: int = 3
     strain: float = 3.0
     kick_depth: float = 0.005
     kicks: int = 4

@@ -37,6 +37,8 @@ _SAME = 0.05
 """Metres: starts whose joints are no further apart lead to one minimum."""
 _GLANCE = 10
 """Steps after which it shows whether another reading of a limb leads lower."""
+_GLANCED = 2
+"""Of each pair so many of the lowest are tried with other readings of their limbs."""
 _BETTER = 1e-3
 """A restart counts where it lowers the objective by more than this share."""
 
@@ -241,9 +243,8 @@ def _solve(
         objective = _on_the_floor_or_carried(objective, every, begin, first)
     ahead = _first_phase(objective, every, begin, first, watch, owner)
     if again:
-        lowest = ahead.leading(owner, 1)
-        ahead = _against(lowest.objective.each_carried(), ahead, lowest, begin, first, watch, owner)
-    ahead = _against(ahead.objective.each_without_one(), ahead, ahead, begin, first, watch, owner)
+        ahead = _against(ahead.objective.each_carried(), ahead, first, watch, owner)
+    ahead = _against(ahead.objective.each_without_one(), ahead, first, watch, owner)
     if again and not watch.late:
         ahead = _limb_by_limb(ahead, first, watch, owner)
     objective, rows, pose, value = ahead.objective, ahead.rows, ahead.pose, ahead.value
@@ -381,23 +382,22 @@ def _first_phase(
 def _against(
     rivals: tuple[Objective, Int[Tensor, "M"]],
     ahead: _Ahead,
-    of: _Ahead,
-    begin: Pose,
     phase: Phase,
     watch: Watch,
     owner: Int[Tensor, "starts"],
 ) -> _Ahead:
-    """Let those ahead compete with rivals of some of them, which begin where they began.
+    """Let those ahead compete with rivals of them, which begin where they have come.
 
     Args:
-        rivals: objectives, and which of the entries of `of` each is a variant of.
+        rivals: objectives, and which of those ahead each is a variant of.
     """
     objective, which = rivals
-    worth = (objective.problem.given_up < of.value[which]).nonzero()[:, 0]  # no other term is below zero
+    worth = (objective.problem.given_up < ahead.value[which]).nonzero()[:, 0]  # no other term is below zero
     if not len(worth) or watch.late:
         return ahead
-    rows = of.rows[which[worth]]
-    return ahead.joined(_first_phase(objective[worth], rows, begin[rows], phase, watch, owner)).leading(owner)
+    of = which[worth]
+    others = _first_phase(objective[worth], ahead.rows[of], ahead.pose[of], phase, watch, owner)
+    return ahead.joined(others).leading(owner)
 
 
 def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "starts"]) -> _Ahead:
@@ -405,8 +405,9 @@ def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, 
 
     A few steps show which do. Limbs hardly depend on each other, so that 24 readings stand for the 4^8 there are.
     """
+    able = ahead.leading(owner, _GLANCED)
     # Who is hardly above the price has nothing to gain.
-    able = ahead[(ahead.objective.problem.given_up + ahead.objective.options.mirror < ahead.value).nonzero()[:, 0]]
+    able = able[(able.objective.problem.given_up + able.objective.options.mirror < able.value).nonzero()[:, 0]]
     if not len(able.rows):
         return ahead
     skeleton, device = able.objective.body.skin.skeleton, able.rows.device
