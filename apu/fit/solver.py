@@ -141,10 +141,12 @@ def _step(objective: Objective, state: _State, phase: Phase) -> _State:
     state = replace(state, damping=damping, patience=patience)
     if not better.any():
         return state
-    taken = EVERY if better.all() else better.nonzero()[:, 0]
-    system = then.linearise(taken)
-    if taken is not EVERY:
-        system = System(*(old.index_copy_(0, taken, new) for old, new in zip(state.system, system, strict=True)))
+    if better.all():
+        system = then.linearise(EVERY)
+    else:  # a refused step's system is not asked for: four steps in ten are refused
+        taken = better.nonzero()[:, 0]
+        fresh = zip(state.system, then.linearise(taken), strict=True)
+        system = System(*(old.index_copy_(0, taken, new) for old, new in fresh))
     return replace(
         state,
         pose=trial.where(better, state.pose),

@@ -16,15 +16,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from apu.body.model import BodyModel
-from apu.body.skinning import Pose, Skeleton, joined, stack
+from apu.body.skinning import Pose, Skeleton, stack
 from apu.errors import FitError
+from apu.fit.contest import against, first_phase, leading, limb_by_limb, on_the_floor_or_carried, race
 from apu.fit.kicks import kicked_starts, locked_pairs
 from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_observation
 from apu.fit.proxy import FitBody, fit_body
-from apu.fit.relief import distinguishable, limb_readings, mirrored, mirrored_limbs, nearest_reading, readings, touching
-from apu.fit.solver import minimise
+from apu.fit.relief import mirrored, mirrored_limbs, nearest_reading, readings, touching
 from apu.fit.start import facings, initial_pose, nearest_facing
 from apu.fit.watch import FitCancelled, FitProgress, Watch, check_cancelled
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
@@ -33,12 +33,6 @@ from apu.types import BodyParams, Contact, FitResult, PairObservation
 
 _TOGETHER = 4
 """Pairs of a batch on a CPU: more share no work and do not fit its cache. A GPU takes all at once."""
-_SAME = 0.05
-"""Metres: starts whose joints are no further apart lead to one minimum."""
-_GLANCE = 10
-"""Steps after which it shows whether another reading of a limb leads lower."""
-_GLANCED = 2
-"""Of each pair so many of the lowest are tried with other readings of their limbs."""
 _BETTER = 1e-3
 """A restart counts where it lowers the objective by more than this share."""
 
@@ -240,19 +234,19 @@ def _solve(
     first, *rest = phases
     every = torch.arange(len(owner), device=owner.device)
     if not again:  # who was carried at the end of an earlier fit still is
-        objective = _on_the_floor_or_carried(objective, every, begin, first)
-    ahead = _first_phase(objective, every, begin, first, watch, owner)
+        objective = on_the_floor_or_carried(objective, every, begin, first)
+    ahead = first_phase(objective, every, begin, first, watch, owner)
     if again:
-        ahead = _against(ahead.objective.each_carried(), ahead, first, watch, owner)
-    ahead = _against(ahead.objective.each_without_one(), ahead, first, watch, owner)
+        ahead = against(ahead.objective.each_carried(), ahead, first, watch, owner)
+    ahead = against(ahead.objective.each_without_one(), ahead, first, watch, owner)
     if again and not watch.late:
-        ahead = _limb_by_limb(ahead, first, watch, owner)
+        ahead = limb_by_limb(ahead, first, watch, owner)
     objective, rows, pose, value = ahead.objective, ahead.rows, ahead.pose, ahead.value
     relaxed = pose
     if rest and not watch.late:
-        lowest, pose, value = _race(objective, pose, rest, watch, rows, owner[rows], done=1 / len(phases))
+        lowest, pose, value = race(objective, pose, rest, watch, rows, owner[rows], done=1 / len(phases))
     else:
-        lowest = _leading(value, owner[rows], 1)
+        lowest = leading(value, owner[rows], 1)
         pose, value = pose[lowest], value[lowest]
     objective, rows = objective[lowest], rows[lowest]
     best = _Best(objective, rows, pose, value)
@@ -296,151 +290,6 @@ def _unlock(best: "_Best", relaxed: Pose, rest: Sequence[Phase], last: Sequence[
         locked = gained if attempt else locked
 
 
-def _leading(value: Float[Tensor, "N"], owner: Int[Tensor, "N"], most: int) -> Int[Tensor, "leading"]:
-    """The rows of lowest objective, at most so many of each pair, in their order."""
-    by_value = value.nan_to_num(nan=torch.inf).argsort(stable=True)
-    order = by_value[owner[by_value].argsort(stable=True)]  # pair by pair, the lowest first
-    _, counts = owner[order].unique_consecutive(return_counts=True)
-    place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-    return order[place < most].sort().values
-
-
-def _distinct(
-    skeleton: Skeleton, pose: Pose, value: Float[Tensor, "N"], owner: Int[Tensor, "N"]
-) -> Int[Tensor, "distinct"]:
-    """The rows but those that lie where a lower one (or an equal, earlier) of the pair does: they go to one minimum."""
-    _, pair, counts = owner.unique_consecutive(return_inverse=True, return_counts=True)
-    place = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[pair]
-    shape = len(counts), int(counts.max())
-    joints = skeleton.frames(pose).place.flatten(1, 2)
-    where, height = joints.new_full((*shape, *joints.shape[1:]), torch.nan), value.new_full(shape, torch.nan)
-    where[pair, place], height[pair, place] = joints, value
-    apart = (where[:, :, None] - where[:, None]).norm(dim=-1).amax(-1)
-    mine, other = height[:, :, None], height[:, None]
-    earlier = torch.ones(shape[1], shape[1], dtype=torch.bool, device=pose.transl.device).tril(-1)
-    doubled = (((other < mine) | (earlier & (other == mine))) & (apart < _SAME)).any(2)
-    return (~doubled[pair, place]).nonzero()[:, 0]
-
-
-@dataclass(frozen=True, eq=False)
-class _Ahead:
-    """Starts that are on their way.
-
-    Attributes:
-        objective: of each. rows: which of all starts it is, or is a variant of. pose, value: where it has come.
-    """
-
-    objective: Objective
-    rows: Int[Tensor, "N"]
-    pose: Pose
-    value: Float[Tensor, "N"]
-
-    def __getitem__(self, index: Int[Tensor, "some"]) -> "_Ahead":
-        return _Ahead(self.objective[index], self.rows[index], self.pose[index], self.value[index])
-
-    def joined(self, other: "_Ahead") -> "_Ahead":
-        return _Ahead(
-            self.objective.joined(other.objective),
-            torch.cat([self.rows, other.rows]),
-            joined(self.pose, other.pose),
-            torch.cat([self.value, other.value]),
-        )
-
-    def apart(self, owner: Int[Tensor, "starts"]) -> "_Ahead":
-        """No two of a pair that go to one minimum; `owner` is the pair of every start."""
-        by_pair = self[owner[self.rows].argsort(stable=True)]
-        skeleton = self.objective.body.skin.skeleton
-        return by_pair[_distinct(skeleton, by_pair.pose, by_pair.value, owner[by_pair.rows])]
-
-    def leading(self, owner: Int[Tensor, "starts"], most: int | None = None) -> "_Ahead":
-        """The lowest of each pair, `FitOptions.leading` of them or so many."""
-        return self[_leading(self.value, owner[self.rows], most or self.objective.options.leading)]
-
-
-def _on_the_floor_or_carried(objective: Objective, rows: Int[Tensor, "N"], pose: Pose, phase: Phase) -> Objective:
-    """Of each start with both people on the floor or one of them carried, what is lowest as they lie."""
-    others, of = objective.each_carried()
-    as_they_lie = _Ahead(objective, rows, pose, objective.evaluate(pose, phase).total)
-    if len(of):
-        carried = _Ahead(others, rows[of], pose[of], others.evaluate(pose[of], phase).total)
-        as_they_lie = as_they_lie.joined(carried)
-    return as_they_lie[_leading(as_they_lie.value, as_they_lie.rows, 1)].objective
-
-
-def _first_phase(
-    objective: Objective,
-    rows: Int[Tensor, "N"],
-    begin: Pose,
-    phase: Phase,
-    watch: Watch,
-    owner: Int[Tensor, "starts"],
-) -> _Ahead:
-    """The first phase of many starts, of which the leading ones of each pair go on."""
-    return _Ahead(objective, rows, *_anneal(objective, begin, (phase,), watch, rows)).apart(owner).leading(owner)
-
-
-def _against(
-    rivals: tuple[Objective, Int[Tensor, "M"]],
-    ahead: _Ahead,
-    phase: Phase,
-    watch: Watch,
-    owner: Int[Tensor, "starts"],
-) -> _Ahead:
-    """Let those ahead compete with rivals of them, which begin where they have come.
-
-    Args:
-        rivals: objectives, and which of those ahead each is a variant of.
-    """
-    objective, which = rivals
-    worth = (objective.problem.given_up < ahead.value[which]).nonzero()[:, 0]  # no other term is below zero
-    if not len(worth) or watch.late:
-        return ahead
-    of = which[worth]
-    others = _first_phase(objective[worth], ahead.rows[of], ahead.pose[of], phase, watch, owner)
-    return ahead.joined(others).leading(owner)
-
-
-def _limb_by_limb(ahead: _Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "starts"]) -> _Ahead:
-    """Let those ahead compete with other readings of their limbs: of the limb that gains most, and of all that gain.
-
-    A few steps show which do. Limbs hardly depend on each other, so that 24 readings stand for the 4^8 there are.
-    """
-    able = ahead.leading(owner, _GLANCED)
-    # Who is hardly above the price has nothing to gain.
-    able = able[(able.objective.problem.given_up + able.objective.options.mirror < able.value).nonzero()[:, 0]]
-    if not len(able.rows):
-        return ahead
-    skeleton, device = able.objective.body.skin.skeleton, able.rows.device
-    each = torch.as_tensor(limb_readings(), device=device)
-    apart = distinguishable(able.pose, skeleton)
-    worth = of, limb, way = (~(each & ~apart[:, None, None]).any((-1, -2))).nonzero(as_tuple=True)
-    if not len(of):
-        return ahead
-    tried, begin = able.objective[of].mirrored(each[limb, way]), mirrored(able.pose[of], each[limb, way], skeleton)
-    glance = replace(phase, steps=min(phase.steps, _GLANCE))
-    # Not told to the caller: what leads is not among these.
-    seen = minimise(tried, begin, glance, observe=lambda _: watch.check(), deadline=watch.deadline)
-    value = able.value.new_full((len(able.rows), *each.shape[:2]), torch.inf)
-    value[worth] = seen.value.nan_to_num(nan=torch.inf)
-    place = torch.zeros_like(value, dtype=torch.long)
-    place[worth] = torch.arange(len(of), device=device)
-    gain, way = (able.value[:, None, None] - value).max(-1)
-    lower = gain > 0
-    single, several = lower.any(1).nonzero()[:, 0], (lower.sum(1) > 1).nonzero()[:, 0]
-    if not len(single) or watch.late:
-        return ahead
-    best = gain[single].argmax(1)
-    one = place[single, best, way[single, best]]
-    chosen = each[torch.arange(len(each), device=device), way] & lower[..., None, None]
-    together = chosen.any(1)[several]
-    others = tried[one].joined(able.objective[several].mirrored(together))
-    begin = joined(seen.pose[one], mirrored(able.pose[several], together, skeleton))
-    rows = able.rows[torch.cat([single, several])]
-    rivals = _Ahead(others, rows, *_anneal(others, begin, (phase,), watch, rows))
-    # Only one of them, for what leads at first may end higher than what it would take the place of.
-    return ahead.joined(rivals.leading(owner, 1)).apart(owner).leading(owner)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _End:
     """Where a pair ended.
@@ -471,64 +320,13 @@ class _Best:
         """Fit other starts of some pairs and keep what is lower; returns the pairs that gained."""
         if not len(pairs) or watch.late:
             return pairs[:0]
-        kept, poses, values = _race(self.objective[pairs], starts, phases, watch, self._rows[pairs], pairs)
+        kept, poses, values = race(self.objective[pairs], starts, phases, watch, self._rows[pairs], pairs)
         lower = values < self.value[pairs[kept]] * (1 - _BETTER)
         gained = pairs[kept][lower]
         self.pose = self.pose.put(gained, poses[lower])
         self.value = self.value.index_copy(0, gained, values[lower])
         watch.restarted(self._rows[gained])
         return gained
-
-
-def _anneal(
-    objective: Objective,
-    pose: Pose,
-    phases: Sequence[Phase],
-    watch: Watch,
-    rows: Int[Tensor, "N"],
-    *,
-    done: float = 0.0,
-) -> tuple[Pose, Float[Tensor, "N"]]:
-    """Run the phases, after `done` of the work; the poses and their last objectives. The first one runs in any case."""
-    for k, phase in enumerate(phases):
-        watch.enter(phase, rows, done=done + (1 - done) * k / len(phases))
-        solution = minimise(objective, pose, phase, observe=watch, deadline=watch.deadline)
-        pose = solution.pose
-        if watch.late:
-            break
-    watch.ended(rows, solution.converged & (phase == watch.last))
-    return pose, solution.value
-
-
-def _race(
-    objective: Objective,
-    pose: Pose,
-    phases: Sequence[Phase],
-    watch: Watch,
-    rows: Int[Tensor, "N"],
-    owner: Int[Tensor, "N"],
-    *,
-    done: float = 0.0,
-) -> tuple[Int[Tensor, "pairs"], Pose, Float[Tensor, "pairs"]]:
-    """Run the phases with several starts of a pair, of which only the lowest takes the last, long one.
-
-    Args:
-        owner: the pair of every start.
-
-    Returns:
-        Which start each pair kept, its pose and its final objective.
-    """
-    kept = torch.arange(len(rows), device=rows.device)
-    if phases[:-1]:
-        pose, value = _anneal(objective, pose, phases[:-1], watch, rows, done=done)
-        kept = _leading(value, owner, 1)
-        if watch.late:
-            watch.ended(rows[kept], torch.zeros_like(kept, dtype=torch.bool))
-            return kept, pose[kept], value[kept]
-    done += (1 - done) * (1 - 1 / len(phases))
-    pose, value = _anneal(objective[kept], pose[kept], phases[-1:], watch, rows[kept], done=done)
-    lowest = _leading(value, owner[kept], 1)
-    return kept[lowest], pose[lowest], value[lowest]
 
 
 def _result(

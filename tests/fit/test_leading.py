@@ -7,7 +7,7 @@ import torch
 
 from apu.body.model import BodyModel
 from apu.body.skinning import NUM_JOINTS, Pose, Skeleton
-from apu.fit import FitOptions, unite
+from apu.fit import FitOptions, contest
 from apu.fit.objective import Objective
 from apu.fit.options import Phase
 from apu.fit.problem import build_problem
@@ -28,7 +28,7 @@ def skeleton(body: BodyModel) -> Skeleton:
 
 
 def leading(value: Sequence[float], owner: Sequence[int], most: int) -> list[int]:
-    return unite._leading(torch.tensor(value), torch.tensor(owner), most).tolist()
+    return contest.leading(torch.tensor(value), torch.tensor(owner), most).tolist()
 
 
 def at(*depths: float) -> Pose:
@@ -40,7 +40,7 @@ def at(*depths: float) -> Pose:
 
 
 def distinct(skeleton: Skeleton, pose: Pose, value: Sequence[float], owner: Sequence[int]) -> list[int]:
-    return unite._distinct(skeleton, pose, torch.tensor(value), torch.tensor(owner)).tolist()
+    return contest.distinct(skeleton, pose, torch.tensor(value), torch.tensor(owner)).tolist()
 
 
 class TestLeading:
@@ -124,12 +124,12 @@ def first_phase(scene: Scene, body: BodyModel, monkeypatch: pytest.MonkeyPatch) 
     """Which starts lead after the first phase, when two may."""
 
     def first_phase(descent: Descent, pose: Pose, owner: Sequence[int]) -> list[int]:
-        monkeypatch.setattr(unite, "_anneal", descent)
+        monkeypatch.setattr(contest, "anneal", descent)
         count, prepared = len(owner), fit_body(body)
         starts = [pose[i] for i in range(count)]
         problem = build_problem([scene.observation] * count, [()] * count, starts, prepared, OPTIONS)
         watch = Watch(owner, None, None, deadline=float("inf"), last=OPTIONS.schedule[-1])
-        ahead = unite._first_phase(
+        ahead = contest.first_phase(
             Objective(*problem, prepared, OPTIONS), torch.arange(count), pose, OPTIONS.schedule[0], watch, watch.owner
         )
         torch.testing.assert_close(ahead.pose.transl, pose.transl[ahead.rows])

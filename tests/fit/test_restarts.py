@@ -9,7 +9,7 @@ import torch
 
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, stack
-from apu.fit import FitOptions, fit_pair, fit_pairs, unite
+from apu.fit import FitOptions, contest, fit_pair, fit_pairs, unite
 from apu.fit.objective import Objective
 from apu.fit.options import SCHEDULE, Phase
 from apu.fit.problem import build_problem
@@ -45,7 +45,7 @@ def entered(monkeypatch: pytest.MonkeyPatch) -> Entered:
         phases.append((phase, len(pose.transl)))
         return minimise(objective, pose, phase, **keywords)
 
-    monkeypatch.setattr(unite, "minimise", noted)
+    monkeypatch.setattr(contest, "minimise", noted)
     return phases
 
 
@@ -239,7 +239,7 @@ def test_a_challenger_is_kept_where_it_is_lower_by_more_than_a_thousandth(
     def race(objective: Objective, pose: Pose, *_: object) -> tuple[torch.Tensor, Pose, torch.Tensor]:
         return torch.arange(4), moved(pose, 1.0), ends
 
-    monkeypatch.setattr(unite, "_race", race)
+    monkeypatch.setattr(unite, "race", race)
     watch = watch_of(best)
     gained = best.challenge(torch.arange(4), best.pose, SCHEDULE, watch)
     assert gained.tolist() == [0]
@@ -254,7 +254,7 @@ def test_a_challenger_is_compared_with_its_own_pair(best: "unite._Best", monkeyp
     def race(objective: Objective, pose: Pose, *_: object) -> tuple[torch.Tensor, Pose, torch.Tensor]:
         return torch.tensor([1, 2]), moved(pose[torch.tensor([1, 2])], 1.0), torch.tensor([50.0, 200.0])
 
-    monkeypatch.setattr(unite, "_race", race)
+    monkeypatch.setattr(unite, "race", race)
     pairs = torch.tensor([2, 2, 0])
     assert best.challenge(pairs, best.pose[pairs], SCHEDULE, watch_of(best)).tolist() == [2]
     assert best.value.tolist() == [100.0, 100.0, 50.0, 100.0]
@@ -262,7 +262,7 @@ def test_a_challenger_is_compared_with_its_own_pair(best: "unite._Best", monkeyp
 
 
 def test_nothing_is_challenged_when_the_time_is_over(best: "unite._Best", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unite, "_race", lambda *_: pytest.fail("there is no time left"))
+    monkeypatch.setattr(unite, "race", lambda *_: pytest.fail("there is no time left"))
     late = Watch(range(4), None, None, deadline=0.0, last=SCHEDULE[-1])
     assert best.challenge(torch.arange(4), best.pose, SCHEDULE, late).tolist() == []
 

@@ -14,7 +14,7 @@ from apu.body.model import BodyModel
 from apu.body.regions import regions_of
 from apu.body.skinning import EVERY, NUM_PARAMS, Pose, stack
 from apu.errors import FitError
-from apu.fit import FitCancelled, FitOptions, FitProgress, fit_pair, fit_pairs, lies_closer_exchanged, unite
+from apu.fit import FitCancelled, FitOptions, FitProgress, contest, fit_pair, fit_pairs, lies_closer_exchanged, unite
 from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Objective
 from apu.fit.options import Phase, Stance
@@ -147,7 +147,7 @@ def test_when_the_time_is_over_no_further_phase_begins(
         phases.append(phase)
         return minimise(objective, pose, phase, **options)
 
-    monkeypatch.setattr(unite, "minimise", noted)
+    monkeypatch.setattr(contest, "minimise", noted)
     for name in ("locked_pairs", "kicked_starts"):
         monkeypatch.setattr(unite, name, None)
     options = FitOptions(max_seconds=1e-6)
