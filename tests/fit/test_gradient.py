@@ -130,6 +130,45 @@ def test_the_gradient_of_a_contact_is_exact_but_for_the_turn_of_its_normals(make
     assert off(make(**only({"contact_sigma"})), APART) < 1e-2
 
 
+def test_the_gradient_of_a_contact_is_as_exact_where_fewer_points_stand_for_its_parts(make: Make) -> None:
+    many = replace(APART, contact_temperature=0.06)
+    few = replace(many, contact_samples=64)
+    objective, pose = made = make(**only({"contact_sigma"}), normal_bonus=0.0)
+    assert off(made, few) < EXACT
+    values = [float(objective.evaluate(pose, phase).terms["contact"]) for phase in (few, many)]
+    assert values[0] != values[1]
+    assert values[0] == pytest.approx(values[1], rel=0.5), "the same pull, roughly"
+
+
+def test_the_first_points_of_every_part_are_the_first_samples(prepared: FitBody) -> None:
+    """So that a coarse phase poses these alone."""
+    (scene,) = load_scenes(["hug"])
+    observation, contacts = observe(scene, prepared.model, 5000).observation, scene.recipe.true_contacts
+    start = Pose.of(scene.params, dtype=torch.float64)
+    problem, samples, _ = build_problem([observation], [contacts], [start], prepared, FitOptions())
+    for place, contact in enumerate(contacts):
+        for person, part in enumerate(contact.parts):
+            there = samples.rest[problem.part_index[0, person, place]]
+            torch.testing.assert_close(there, prepared.surface.rest[prepared.samples(part)])
+    for count in (1, 64, 160):
+        ids = problem.part_index[..., :count].unique()
+        assert ids.tolist() == list(range(len(ids)))
+
+
+def test_the_system_of_some_pairs_is_that_of_all_of_them(make: Make) -> None:
+    """A refused step's system is not computed; the others' are what they would be."""
+    objective, pose = make()
+    apart = torch.stack([0.01 * normal(2, seed) for seed in range(3)])
+    three = torch.zeros(3, dtype=torch.long)
+    evaluation = objective[three].evaluate(pose[three].step(apart), LAST)
+    assert float(evaluation.terms["penetration"].min()) > 0
+    some = torch.tensor([2, 0])
+    whole, part = evaluation.linearise(EVERY), evaluation.linearise(some)
+    for all_of_them, of_some in zip(whole, part, strict=True):
+        torch.testing.assert_close(of_some, all_of_them[some])
+    torch.testing.assert_close(whole.gradient, evaluation.gradient())
+
+
 def test_the_gradient_of_the_floor_is_exact(make: Make) -> None:
     """With the floor eliminated; here its four rounds have brought it where it is best."""
     assert off(make(**only({"stance"}), stance=Stance(balance_sigma=FIRM)), APART) < EXACT

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, stack
 from apu.fit.proxy import fit_body
-from apu.fit.relief import NUM_BONES, limb_readings, mirrored, nearest_reading, readings, touching
+from apu.fit.relief import NUM_BONES, distinguishable, limb_readings, mirrored, nearest_reading, readings, touching
 from apu.types import SMPL_JOINTS, BodyParams, BodyPart, Contact, Side
 
 SHOULDER, ELBOW = (SMPL_JOINTS.index(f"right_{name}") for name in ("shoulder", "elbow"))
@@ -58,6 +58,16 @@ def test_a_mirrored_bone_looks_the_same_and_reaches_the_other_way(body: BodyMode
     torch.testing.assert_close(arm[1] - (arm[1] @ ray) * ray, arm[0] - (arm[0] @ ray) * ray, atol=1e-5, rtol=0)
     torch.testing.assert_close(after.rotation[0, ELBOW], before.rotation[0, ELBOW], atol=1e-5, rtol=0)
     torch.testing.assert_close(other.rotations[1], pose.rotations[1])
+
+
+def test_a_bone_that_lies_in_the_image_plane_has_no_other_reading(body: BodyModel, pose: Pose):
+    """Upper arms at rest point sideways, these arms reach half towards the camera; legs hang."""
+    turns = pose.rotations.clone()
+    turns[0, SHOULDER] = torch.eye(3)
+    apart = distinguishable(replace(pose, rotations=turns), fit_body(body).skin.skeleton)
+    assert not apart[0, RIGHT_UPPER_ARM]
+    assert apart[1, [RIGHT_UPPER_ARM, RIGHT_FOREARM]].all()
+    assert not apart[:, 4:].any()
 
 
 def test_mirroring_twice_gives_the_limb_back(body: BodyModel, pose: Pose):

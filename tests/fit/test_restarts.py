@@ -39,7 +39,7 @@ PLAIN = FitOptions(mirror=1e9, carried=1e9)
 def entered(monkeypatch: pytest.MonkeyPatch) -> Entered:
     """The phases that fits go through, and with how many rows each."""
     phases: Entered = []
-    minimise = unite.minimise
+    minimise = contest.minimise
 
     def noted(objective: Objective, pose: Pose, phase: Phase, **keywords: Any) -> Solution:
         phases.append((phase, len(pose.transl)))
