@@ -111,6 +111,8 @@ class Objective:
         # Shared by the objectives of some of the pairs: numbers of bodies, and samples by how many stand for a part.
         self._met: set[int] = set()
         self._coarser: dict[int, tuple[SkinnedPoints, Tensor]] = {}
+        first = problem.part_index.flatten(0, 2)  # of every part's samples, the first one first
+        self._used = (first.amax(0).cummax(0).values + 1).tolist() if len(first) else []
 
     def __getitem__(self, index: Tensor) -> "Objective":
         """The objective of some of the pairs."""
@@ -239,7 +241,7 @@ class Objective:
     def _sampled(self, count: int) -> tuple[SkinnedPoints, Float[Tensor, "samples 3"]]:
         """The first so many samples of every contact's parts, which have the lowest ids, and their normals."""
         if count not in self._coarser:
-            used = int(self.problem.part_index[..., :count].max()) + 1
+            used = self._used[min(count, len(self._used)) - 1]
             self._coarser[count] = self._samples.first(used), self._normals[:used]
         return self._coarser[count]
 
