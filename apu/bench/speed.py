@@ -33,7 +33,7 @@ from apu.bench.together import seconds_per_pair
 from apu.body.model import BodyModel, load_body
 from apu.errors import ApuError, InputError
 from apu.fit import FitCancelled, fit_pair
-from apu.fit.adam import AdamOptions, fit_adam
+from apu.fit.adam import AdamOptions, Descent, fit_adam, fit_damped
 from apu.fit.proxy import fit_body
 from apu.fit.reference import (
     PublishedObjective,
@@ -118,8 +118,8 @@ def run(
 
     Returns:
         What ``--json`` prints: seconds (`single_s`, `single_p95_s`, `batch16_s_per_pair`, `refit_s`, `first_result_s`),
-        ratios (`ratio_to_reference`, `ratio_to_reference_in_batch`, `ratio_to_adam`), `peak_memory_mb`, and what is
-        behind them.
+        ratios (`ratio_to_reference`, `ratio_to_reference_in_batch`, `ratio_to_adam`, and `ratio_to_adam_one_start`:
+        Adam's seconds over those of the engine's minimiser alone), `peak_memory_mb`, and what is behind them.
 
     Raises:
         InputError: no pair could be drawn.
@@ -161,12 +161,13 @@ def run(
     finally:
         torch.set_num_threads(threads)
     beside = compared[: len(published)]
-    accuracy = {name: _means([c[name]["errors"] for c in beside]) for name in ("start", "engine", "adam")}
-    objectives = {name: [c[name]["objective"] for c in compared] for name in ("engine", "adam")}
+    accuracy = {name: _means([c[name]["errors"] for c in beside]) for name in ("start", "engine", "one_start", "adam")}
+    objectives = {name: [c[name]["objective"] for c in compared] for name in ("engine", "one_start", "adam")}
     return {
         "ratio_to_reference": _ratio(published, [c["engine"] for c in beside]),
         "ratio_to_reference_in_batch": float(np.mean([r["seconds"] for r in published])) / beside_batch,
         "ratio_to_adam": _ratio([c["adam"] for c in compared], [c["engine"] for c in compared]),
+        "ratio_to_adam_one_start": _ratio([c["adam"] for c in compared], [c["one_start"] for c in compared]),
         "single_s": median(seconds),
         "single_p95_s": float(np.percentile(seconds, 95)),
         "batch16_s_per_pair": batches[str(options.batch)],
@@ -181,7 +182,10 @@ def run(
         "compared": accuracy | {"reference": _means([r["errors"] for r in published])},
         "compared_pairs": [one.case.name for one in loaded[: len(published)]],
         "engine_s": [c["engine"]["seconds"] for c in compared],
-        "adam": {name: [c["adam"][name] for c in compared] for name in ("seconds", "steps")},
+        **{
+            who: {name: [c[who][name] for c in compared] for name in ("seconds", "steps")}
+            for who in ("one_start", "adam")
+        },
         "objective": objectives | {"share_not_above_adam": _share_not_above(objectives["engine"], objectives["adam"])},
         "reference": {
             "seconds": [r["seconds"] for r in published],
@@ -278,9 +282,10 @@ def _memory_of_a_fit(pair: Pair, body_path: Path | None, device: str) -> float |
 def _compare(
     one: _Loaded, result: FitResult, body: BodyModel, repeats: int, options: SpeedOptions, tell: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
-    """The engine and Adam side by side on one pair."""
+    """The engine and Adam side by side on one pair, and between them the engine's minimiser from Adam's one start."""
     tell(f"Adam on {one.case.name}")
     adam, adam_s = timed(lambda: fit_adam(*one.pair, body, adam=options.adam), body.device)
+    damped = [timed(lambda: fit_damped(*one.pair, body), body.device) for _ in range(repeats)]
     engine = [timed(lambda: _fit(one.pair, body), body.device)[1] for _ in range(repeats)]
     return {
         "start": {"errors": _errors(result.start, one.case, body)},
@@ -289,12 +294,17 @@ def _compare(
             "seconds": median(engine),
             "objective": result.objective,
         },
-        "adam": {
-            "errors": _errors(adam.params, one.case, body),
-            "seconds": adam_s,
-            "steps": list(adam.steps),
-            "objective": adam.value,
-        },
+        "one_start": _descended(damped[0][0], median(seconds for _, seconds in damped), one, body),
+        "adam": _descended(adam, adam_s, one, body),
+    }
+
+
+def _descended(end: Descent, seconds: float, one: _Loaded, body: BodyModel) -> dict[str, Any]:
+    return {
+        "errors": _errors(end.params, one.case, body),
+        "seconds": seconds,
+        "steps": list(end.steps),
+        "objective": end.value,
     }
 
 
@@ -369,8 +379,10 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
         f"it stops times the median of {reference['measured_steps'][0]} and {reference['measured_steps'][1]} measured "
         "steps", title_justify="left",
     )  # fmt: skip
-    seconds = {"engine": report["engine_s"], "adam": report["adam"]["seconds"], "reference": reference["seconds"]}
+    seconds = {"engine": report["engine_s"], "reference": reference["seconds"]}
+    seconds |= {name: report[name]["seconds"] for name in ("one_start", "adam")}
     ratios = {"engine": 1.0, "adam": report["ratio_to_adam"], "reference": report["ratio_to_reference"]}
+    ratios["one_start"] = ratios["adam"] / report["ratio_to_adam_one_start"]
     for name, errors in report["compared"].items():
         cells = (
             (f"{median(seconds[name][: len(reference['seconds'])]):.2f}", f"{ratios[name]:.0f}")

@@ -4,7 +4,7 @@ The same terms, start and phases as the engine's, one gradient (J^T r alone) and
 a time. Moments live in the tangent space of the rotations, and a step is R <- exp(w) R; at a hundredth of a radian per
 step the tangent spaces of neighbouring steps agree. As in the published fit a stage has at most 1,000 steps and the
 slope rule; the engine's phases share a stage's steps in proportion to their own. Limbs that lock through each other
-stay locked: there are no restarts.
+stay locked: there are no restarts. `fit_damped` is the engine's minimiser on the same way, without other starts either.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem
 from apu.fit.proxy import fit_body
 from apu.fit.reference import SlopeRule
+from apu.fit.solver import Step, minimise
 from apu.fit.start import initial_pose
 from apu.types import BodyParams, Contact, PairObservation
 
@@ -44,8 +45,8 @@ class AdamOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class AdamFit:
-    """Where Adam ended.
+class Descent:
+    """Where a minimiser ended that had one start.
 
     Attributes:
         pose: of the pair, (1, P, ...). value: the last phase's objective there.
@@ -62,6 +63,7 @@ class AdamFit:
         return self.pose[0].params()
 
 
+@torch.inference_mode()
 def fit_adam(
     observation: PairObservation,
     contacts: Sequence[Contact],
@@ -69,21 +71,50 @@ def fit_adam(
     *,
     options: FitOptions | None = None,
     adam: AdamOptions | None = None,
-) -> AdamFit:
+) -> Descent:
     """Fit one pair by Adam, from the engine's start through the engine's phases.
 
     Raises:
         FitError: a person has neither a mesh nor enough keypoints to place one.
     """
-    options, adam, prepared = options or FitOptions(), adam or AdamOptions(), fit_body(body)
-    start = initial_pose(observation, prepared)
-    objective = Objective(*build_problem([observation], [contacts], [start], prepared, options), prepared, options)
-    pose, value, taken = stack([start]), float("nan"), {True: 0, False: 0}
+    options, adam = options or FitOptions(), adam or AdamOptions()
+    objective, pose = _one_start(observation, contacts, body, options)
+    value, taken = float("nan"), {True: 0, False: 0}
     for phase in options.schedule:
         planned = sum(other.steps for other in options.schedule if other.shape == phase.shape)
         pose, value, steps = descend(objective, pose, phase, adam, steps=round(adam.steps * phase.steps / planned))
         taken[phase.shape] += steps
-    return AdamFit(pose, value, (taken[True], taken[False]))
+    return Descent(pose, value, (taken[True], taken[False]))
+
+
+@torch.inference_mode()
+def fit_damped(
+    observation: PairObservation, contacts: Sequence[Contact], body: BodyModel, *, options: FitOptions | None = None
+) -> Descent:
+    """Fit one pair by Levenberg-Marquardt on Adam's way: from the same start, through the same phases, no other start.
+
+    Raises:
+        FitError: as `fit_adam`.
+    """
+    options = options or FitOptions()
+    objective, pose = _one_start(observation, contacts, body, options)
+    value, taken = float("nan"), {True: 0, False: 0}
+    for phase in options.schedule:
+        steps: list[Step] = []
+        end = minimise(objective, pose, phase, observe=steps.append)
+        pose, value = end.pose, float(end.value)
+        taken[phase.shape] += len(steps)
+    return Descent(pose, value, (taken[True], taken[False]))
+
+
+def _one_start(
+    observation: PairObservation, contacts: Sequence[Contact], body: BodyModel, options: FitOptions
+) -> tuple[Objective, Pose]:
+    """The engine's objective of one pair, and the first of its starts."""
+    prepared = fit_body(body)
+    start = initial_pose(observation, prepared)
+    problem = build_problem([observation], [contacts], [start], prepared, options)
+    return Objective(*problem, prepared, options), stack([start])
 
 
 def descend(

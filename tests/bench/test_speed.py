@@ -49,16 +49,20 @@ def test_ratios_are_those_of_the_seconds(report: dict[str, Any]) -> None:
     assert reference["seconds"][0] == pytest.approx(sum(n * s for n, s in zip(steps, reference["step_s"], strict=True)))
     assert report["ratio_to_reference"] == pytest.approx(reference["seconds"][0] / engine)
     assert report["ratio_to_adam"] == pytest.approx(report["adam"]["seconds"][0] / engine)
+    assert report["ratio_to_adam_one_start"] == pytest.approx(
+        report["adam"]["seconds"][0] / report["one_start"]["seconds"][0]
+    )
     assert steps == [2, 2]
     assert sum(report["adam"]["steps"][0]) <= 16
 
 
 def test_all_methods_are_held_against_the_same_truth(report: dict[str, Any]) -> None:
-    assert report["compared"].keys() == {"start", "engine", "adam", "reference"}
+    assert report["compared"].keys() == {"start", "engine", "one_start", "adam", "reference"}
     for errors in report["compared"].values():
         assert errors.keys() >= {"joint_pa_mpjpe_mm", "mean_penetration_mm", "max_penetration_mm"}
     assert report["compared"]["engine"] == report["errors"], "one pair, so all pairs are the compared ones"
     assert report["objective"]["engine"][0] < report["objective"]["adam"][0], "16 steps of Adam are too few"
+    assert report["objective"]["one_start"][0] < report["objective"]["adam"][0]
     assert report["objective"]["share_not_above_adam"] == 1
 
 
