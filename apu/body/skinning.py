@@ -322,7 +322,7 @@ class SkinnedPoints:
         launch(
             skinning_kernels(weight.dtype).rows, (pairs * people, rows),
             parents, *self._bones, self._dirs, flat.rotation, flat.place, flat.origin, flat.origin_dirs,
-            skinned.shaped.view(pairs * people, -1, 3), index.long(), weight, slope, shape, columns,
+            skinned.shaped.view(pairs * people, len(self.rest), 3), index.long(), weight, slope, shape, columns,
         )  # fmt: skip
         return columns.view(*batch, rows, asked, people, NUM_PARAMS).movedim(-2, -4)
 

@@ -132,9 +132,9 @@ def against(
 
 
 def limb_by_limb(ahead: Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "starts"]) -> Ahead:
-    """Let those ahead compete with other readings of their limbs: of the limb that gains most, and of all that gain.
+    """Let those ahead compete with other readings of the lowest two: of the limb that gains most, and of all that gain.
 
-    A few steps show which do. Limbs hardly depend on each other, so that 24 readings stand for the 4^8 there are.
+    A few steps show which do. Limbs hardly depend on each other, so that 24 readings at most stand for the 4^8.
     """
     able = ahead.leading(owner, _GLANCED)
     # Who is hardly above the price has nothing to gain.
@@ -155,7 +155,7 @@ def limb_by_limb(ahead: Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "s
     value[worth] = seen.value.nan_to_num(nan=torch.inf)
     place = torch.zeros_like(value, dtype=torch.long)
     place[worth] = torch.arange(len(of), device=device)
-    gain, way = (able.value[:, None, None] - value).max(-1)
+    gain, way = (able.value[:, None, None] - value).nan_to_num(nan=-torch.inf).max(-1)
     lower = gain > 0
     single, several = lower.any(1).nonzero()[:, 0], (lower.sum(1) > 1).nonzero()[:, 0]
     if not len(single) or watch.late:

@@ -65,7 +65,7 @@ FurtherTerm = Callable[[Pose, Frames, Phase, Int[Tensor, "N"]], Contribution]
 """One more term of the objective (a floor, a prior, temporal smoothness): its contribution at a pose in a phase.
 
 The last argument says which of the pairs that the problem was built with are asked for: pairs leave as they converge.
-Where a phase holds the shape, its columns of betas are zero.
+Where a phase holds the shape, its columns of betas are zero. `Contribution.add` is told for which of these pairs.
 """
 
 
@@ -111,8 +111,8 @@ class Objective:
         # Shared by the objectives of some of the pairs: numbers of bodies, and samples by how many stand for a part.
         self._met: set[int] = set()
         self._coarser: dict[int, tuple[SkinnedPoints, Tensor]] = {}
-        first = problem.part_index.flatten(0, 2)  # of every part's samples, the first one first
-        self._used = (first.amax(0).cummax(0).values + 1).tolist() if len(first) else []
+        parts = problem.part_index.flatten(0, 2)
+        self._used = (parts.amax(0).cummax(0).values + 1).tolist() if len(parts) else []  # by as many of each part
 
     def __getitem__(self, index: Tensor) -> "Objective":
         """The objective of some of the pairs."""
@@ -409,7 +409,7 @@ def _of_both(jacobian: Float[Tensor, "N P points asked 80"]) -> Float[Tensor, "N
 def add_rows(
     hessian: Tensor | None, gradient: Tensor, rows: Float[Tensor, "N R columns"], residual: Float[Tensor, "N R"]
 ) -> None:
-    """Add J^T J (unless None) and J^T r of rows that rest on all unknowns, in place."""
+    """Add J^T J (unless None) and J^T r of rows that rest on all unknowns, in place; all of one dtype."""
     if hessian is not None:
         hessian.baddbmm_(rows.transpose(1, 2), rows)
     gradient[:, None].baddbmm_(residual[:, None], rows)

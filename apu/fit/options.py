@@ -7,6 +7,9 @@ from typing import Any
 
 from apu.metrics import BORDER, MIN_CONFIDENCE
 
+PART_SAMPLES = 160
+"""Surface points that stand for a body part in the soft minimum of a contact."""
+
 
 def _check_positive(options: object, names: Sequence[str], *, zero: bool = False) -> None:
     for name in names:
@@ -23,7 +26,7 @@ class Phase:
     Attributes:
         keypoint_scale: Geman-McClure scale in 512-units: errors far beyond it lose their pull.
         contact_temperature: of the soft minimum over a contact's pairs of points, metres.
-        contact_samples: points that stand for each part of a contact, 160 at most; far apart they lose no one's way.
+        contact_samples: points that stand for each part of a contact. Contacts cost a little more where they are few.
         penetration: weight of the interpenetration term, 0 to 1.
         contact: factor of W; at the end contacts close, when nothing far off can be pulled into a wrong place any more.
         shape: betas are free (the paper's stage 1) or held (stage 2).
@@ -37,11 +40,15 @@ class Phase:
     shape: bool
     steps: int
     contact: float = 1.0
-    contact_samples: int = 160
+    contact_samples: int = PART_SAMPLES
     enough: float = 1e-3
 
     def __post_init__(self) -> None:
-        _check_positive(self, ["keypoint_scale", "contact_temperature", "contact_samples", "steps", "enough"])
+        if self.contact_samples not in range(1, PART_SAMPLES + 1):
+            raise ValueError(
+                f"contact_samples must be a whole number from 1 to {PART_SAMPLES}, got {self.contact_samples}"
+            )
+        _check_positive(self, ["keypoint_scale", "contact_temperature", "steps", "enough"])
         _check_positive(self, ["penetration", "contact"], zero=True)
 
 

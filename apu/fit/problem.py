@@ -11,8 +11,8 @@ from torch import Tensor
 
 from apu.body.skinning import NUM_JOINTS, Pose, Skeleton, SkinnedPoints, joined
 from apu.errors import FitError
-from apu.fit.options import FitOptions
-from apu.fit.proxy import PART_SAMPLES, FitBody
+from apu.fit.options import PART_SAMPLES, FitOptions
+from apu.fit.proxy import FitBody
 from apu.fit.relief import mirrored, mirrored_limbs, touching
 from apu.metrics import units_512, used_confidence
 from apu.types import BODY_25, SMPL_JOINTS, Contact, PairObservation
@@ -223,7 +223,7 @@ def _numbered(index: Int[np.ndarray, "N P C S"]) -> tuple[Int[np.ndarray, "sampl
     by_rank = np.moveaxis(index, -1, 0)
     used, first, place = np.unique(by_rank, return_index=True, return_inverse=True)
     order = first.argsort()
-    return used[order], np.moveaxis(order.argsort()[place].reshape(by_rank.shape), 0, -1)
+    return used[order], np.ascontiguousarray(np.moveaxis(order.argsort()[place].reshape(by_rank.shape), 0, -1))
 
 
 def _pose_sigma(confidence: np.ndarray, options: FitOptions) -> Float[np.ndarray, "P 22"]:

@@ -17,6 +17,7 @@ from apu.body.regions import Regions, regions_of
 from apu.body.skinning import Pose, SkinnedPoints, skinned_surface
 from apu.fit.kernels import ground_kernel
 from apu.fit.mixture import Mixture, load_mixture
+from apu.fit.options import PART_SAMPLES
 from apu.types import BODY_25, SMPL_JOINTS, BodyPart
 
 SKIN_VERTICES = 2500
@@ -30,8 +31,6 @@ _DENSE = 6
 """Random points for every probe, of which those farthest apart are taken."""
 KEYPOINT_SUPPORT = 48
 """Most vertices that stand for one keypoint."""
-PART_SAMPLES = 160
-"""Surface points that stand for a body part in the soft minimum of a contact."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,7 @@ _REACH = {
 """The limb and how many of its bones carry a part to where it touches."""
 
 _SLIGHT = 0.3
-"""Radians between a bone and its mirror image below which both lead to one minimum."""
+"""Radians between a bone and its mirror image below which another reading seldom leads lower, and then by little."""
 
 _MOST_LIMBS = 2
 """Of so many limbs all combinations are readings; of more, those that differ from the start in one limb."""
@@ -105,7 +105,7 @@ def touching(contacts: Sequence[Contact]) -> Bool[np.ndarray, "P limbs"]:
 
 
 def distinguishable(pose: Pose, skeleton: Skeleton) -> Bool[Tensor, "*batch P 8"]:
-    """Which bones point so much towards the viewer or away that their mirror image is another reading."""
+    """Which bones point so much towards the viewer or away that their mirror image is worth a trial."""
     along, image = _depth_images(skeleton.frames(pose))
     angle = torch.atan2(torch.linalg.cross(along, image).norm(dim=-1), (along * image).sum(-1))
     return angle > _SLIGHT

@@ -139,12 +139,12 @@ def _step(objective: Objective, state: _State, phase: Phase) -> _State:
     patience = torch.where(better, torch.where(slow, state.patience + 1, 0), state.patience + _PATIENCE * hopeless)
     damping = torch.where(better, state.damping / 4, state.damping * 6).clamp(_LEAST_DAMPING, None)
     state = replace(state, damping=damping, patience=patience)
-    if not better.any():
+    taken = better.nonzero()[:, 0]
+    if not len(taken):
         return state
-    if better.all():
+    if len(taken) == len(better):
         system = then.linearise(EVERY)
     else:  # a refused step's system is not asked for: four steps in ten are refused
-        taken = better.nonzero()[:, 0]
         fresh = zip(state.system, then.linearise(taken), strict=True)
         system = System(*(old.index_copy_(0, taken, new) for old, new in fresh))
     return replace(

@@ -228,7 +228,7 @@ def _solve(
 
     The leading ones compete with fits in which one person carries the other, and with fits without one of the contacts
     that a program stated: a floor that does not carry, or a contact that is not there, costs the other terms more than
-    giving it up does. First fits then ask of every limb whether its mirror image in depth does better.
+    giving it up does. First fits then ask of limbs whether their mirror image in depth does better.
     """
     options, owner = objective.options, watch.owner.to(begin.transl.device)
     first, *rest = phases

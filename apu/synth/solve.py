@@ -22,9 +22,9 @@ from apu.body.model import load_body
 from apu.body.skinning import Frames, Pose, Rows, SkinnedPoints, entries, stack
 from apu.files import asset, load_npz
 from apu.fit.objective import Contribution, FurtherTerm, Objective, add_per_person, add_rows
-from apu.fit.options import FitOptions, Phase
+from apu.fit.options import PART_SAMPLES, FitOptions, Phase
 from apu.fit.problem import Problem
-from apu.fit.proxy import PART_SAMPLES, FitBody, farthest_points, fit_body
+from apu.fit.proxy import FitBody, farthest_points, fit_body
 from apu.fit.solver import minimise
 from apu.synth.recipe import Recipe, load_recipes, part, start
 from apu.types import BODY_25, SMPL_JOINTS, BodyParams, BodyPart, Side

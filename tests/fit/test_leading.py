@@ -1,6 +1,8 @@
 """Which of a pair's starts go on: the lowest few of each pair, and of those that lie together only one."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -147,3 +149,27 @@ class TestFirstPhase:
 
     def test_no_leading_place_is_taken_twice(self, first_phase: FirstPhase) -> None:
         assert first_phase(Descent([1.0, 2.0, 3.0]), at(3.0, 3.01, 4.0), [0, 0, 0]) == [0, 2]
+
+
+def test_rivals_begin_where_those_ahead_have_come(
+    scene: Scene, body: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only those whose price is below what leads: no other term is less than nothing."""
+    pose, prepared, owner = at(3.0, 4.0, 5.0), fit_body(body), torch.tensor([0, 0, 1])
+    problem = build_problem([scene.observation] * 3, [()] * 3, [pose[i] for i in range(3)], prepared, OPTIONS)
+    objective = Objective(*problem, prepared, OPTIONS)
+    ahead = contest.Ahead(objective, torch.arange(3), pose, torch.tensor([5.0, 6.0, 7.0]))
+    dear = replace(problem[0], given_up=torch.tensor([6.5, 0.0, 1.0]))
+    rivals = Objective(dear, *problem[1:], prepared, OPTIONS), torch.tensor([1, 0, 2])
+    descent, begun = Descent([4.0, 8.0, 3.0]), list[Pose]()
+
+    def anneal(objective: Objective, pose: Pose, *rest: Any) -> tuple[Pose, torch.Tensor]:
+        begun.append(pose)
+        return descent(objective, pose, *rest)
+
+    monkeypatch.setattr(contest, "anneal", anneal)
+    watch = Watch(owner.tolist(), None, None, deadline=float("inf"), last=OPTIONS.schedule[-1])
+    left = contest.against(rivals, ahead, OPTIONS.schedule[0], watch, owner)
+    assert descent.taken == [([0, 2], FULL)]
+    torch.testing.assert_close(begun[0].transl, pose.transl[[0, 2]])
+    assert sorted(left.value.tolist()) == [3.0, 4.0, 5.0, 7.0]  # two of each pair

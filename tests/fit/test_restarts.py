@@ -193,6 +193,18 @@ class TestOtherReadings:
             assert again.terms["given_up"][-1] == first.terms["given_up"][-1]
             assert again.objective < 1.25 * first.objective  # pulled back to the other reading it ended at 1.45
 
+    @pytest.mark.parametrize(("apart", "least", "most"), [(True, 48, 48), (False, 0, 0), (None, 1, 47)])
+    def test_of_the_two_lowest_what_is_worth_a_trial_is_tried(
+        self, apart: bool | None, least: int, most: int, body: BodyModel, dance: Dance, entered: Entered,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        """All 24 readings of each, none, or those of bones that point out of the image plane."""
+        if apart is not None:
+            every = lambda pose, _: torch.full((len(pose.transl), 2, NUM_BONES), apart)  # noqa: E731
+            monkeypatch.setattr(contest, "distinguishable", every)
+        fit_pair(dance.seen, dance.touch, body, options=FitOptions(kicks=0, strain=1e9))
+        assert least <= sum(rows for phase, rows in entered if phase == replace(SCHEDULE[0], steps=10)) <= most
+
     def test_what_is_tried_for_a_few_steps_is_not_told(self, body: BodyModel, dance: Dance) -> None:
         told: list[FitProgress] = []
         fit = fit_pair(dance.seen, dance.touch, body, progress=told.append)

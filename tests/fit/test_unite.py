@@ -104,6 +104,7 @@ def test_exchanging_the_people_exchanges_the_result(
     assert np.median(apart) < 0.02
     assert max(apart) < 0.1
     assert abs(np.mean(lower)) < 0.1
+    assert np.median(np.abs(lower)) < 0.2
     assert max(pixels) < 1
 
 
@@ -197,6 +198,7 @@ def test_pairs_fitted_together_are_fitted_as_alone(scene, touch: Contacts, obser
     assert np.median(apart) < 0.01
     assert max(apart) < 0.1
     assert abs(np.mean(lower)) < 0.1
+    assert np.median(np.abs(lower)) < 0.1
     assert fit_pairs([], [], body) == []
 
 
@@ -396,3 +398,6 @@ def test_an_option_that_means_nothing_is_refused_by_name(wrong: dict[str, float]
         FitOptions(**wrong)
     with pytest.raises(ValueError, match="steps"):
         replace(FitOptions().schedule[0], steps=0)
+    for count in (0, 161, 64.5):
+        with pytest.raises(ValueError, match="contact_samples must be a whole number, 1 to 160, got"):
+            replace(FitOptions().schedule[0], contact_samples=count)
