@@ -14,6 +14,7 @@ are PyTorch's, what is small and many is in `apu.body.kernels`; nothing is noted
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -116,7 +117,7 @@ def joined(*poses: Pose) -> Pose:
 Rows = Int[Tensor, "rows"] | slice
 """Entries along the first axis."""
 EVERY = slice(None)
-
+"""All of them, without a copy."""
 
 _Tensors = TypeVar("_Tensors", bound=tuple)
 
@@ -220,17 +221,15 @@ class SkinnedPoints:
         def combine(array: Tensor) -> Tensor:
             return torch.einsum("rk,rk...->r...", weight, array[index])
 
-        return replace(
-            self, **{name: combine(getattr(self, name)) for name in ("rest", "dirs", "weights", "correctives")}
-        )
+        return self._each(combine)
 
     def first(self, count: int) -> "SkinnedPoints":
         """The first so many of the points."""
-        if count == len(self.rest):
-            return self
-        return replace(
-            self, **{name: getattr(self, name)[:count] for name in ("rest", "dirs", "weights", "correctives")}
-        )
+        return self if count == len(self.rest) else self._each(lambda array: array[:count])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "SkinnedPoints":
+        arrays = ("rest", "dirs", "weights", "correctives")
+        return replace(self, **{name: change(getattr(self, name)) for name in arrays})
 
     def prepare(self) -> None:
         """Make now what is made once, before several threads want it."""
