@@ -87,8 +87,15 @@ def run_likeliest(workspace: Workspace, pair: int, body: BodyModel, *, exchange:
 
 
 def last_fit(record: PairRecord, body: BodyModel) -> FitRecord | None:
-    """The latest fit of a pair that was made with this body: where a warm refit goes on from."""
-    return record.fits[-1] if record.fits and record.fits[-1].body == body.name else None
+    """The latest fit of a pair where a warm refit goes on from; None where it has to begin afresh.
+
+    A fit by another body has other parameters. One without contacts says too little of where people who touch are, and
+    one with contacts has limbs where no keypoint asks for them.
+    """
+    last = record.fits[-1] if record.fits else None
+    if last is None or last.body != body.name:
+        return None
+    return last if any(c.weight > 0 for c in last.contacts) and record.sheet.active else None
 
 
 def run_fan(

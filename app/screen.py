@@ -357,13 +357,13 @@ def _fit_sentence(
     if fit.stale:
         return "The contacts have changed since this fit."
     swapped = " The fit exchanged the two people, which fits the contacts better." if fit.swapped else ""
-    taken = "".join(
-        f" It took the keypoints with {note}." if "exchanged" in note else f" It fitted them {note}."
-        for note in fit.stop.split("; ")[1:]  # `FitResult.stop`
-    )
+    _, *notes = fit.stop.split("; ")
+    otherwise = f" ({'; '.join(notes)})" if notes else ""
     kept = "" if fit.kept else " The automatic filter would drop this pair."
-    contacts = _count(record.sheet.active)
-    return f"Fitted to {contacts} in {fit.seconds:.1f} s.{swapped}{taken}{kept}"
+    used = [contact for contact in fit.contacts if contact.weight]
+    others = len(fit.contacts) - len(used)
+    given_up = f", without {others} other{'s' * (others > 1)}," if others else ""
+    return f"Fitted to {_count(used)}{given_up} in {fit.seconds:.1f} s{otherwise}.{swapped}{kept}"
 
 
 def waits(ahead: Sequence[str], idle: str) -> str:

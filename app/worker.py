@@ -79,7 +79,7 @@ def carry_out(workspace: Workspace, job: JobRecord, name: str, body: BodyModel) 
 
 
 def beginning(workspace: Workspace, job: JobRecord, body: BodyModel) -> BodyParams | None:
-    """Where a fit goes on from: where the one that it stands instead of had come to, else the latest; None: afresh."""
+    """Where a fit goes on from: where the one that it stands instead of had come to, else `last_fit`; None: afresh."""
     if job.options.get("afresh"):
         return None
     if job.preview is not None:

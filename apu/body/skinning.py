@@ -14,7 +14,7 @@ are PyTorch's, what is small and many is in `apu.body.kernels`; nothing is noted
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -104,7 +104,7 @@ class Pose:
         return replace(self, **{f.name: pick(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
 
 
-def stack(poses: list[Pose]) -> Pose:
+def stack(poses: Sequence[Pose]) -> Pose:
     """Poses of the same shape along a new first axis."""
     return Pose(*(torch.stack([getattr(p, f.name) for p in poses]) for f in fields(Pose)))
 

@@ -57,9 +57,9 @@ class Ahead:
         skeleton = self.objective.body.skin.skeleton
         return by_pair[distinct(skeleton, by_pair.pose, by_pair.value, owner[by_pair.rows])]
 
-    def leading(self, owner: Int[Tensor, "starts"], most: int | None = None) -> "Ahead":
-        """The lowest of each pair, `FitOptions.leading` of them or so many."""
-        return self[leading(self.value, owner[self.rows], most or self.objective.options.leading)]
+    def leading(self, owner: Int[Tensor, "starts"], most: int) -> "Ahead":
+        """The lowest of each pair, at most so many."""
+        return self[leading(self.value, owner[self.rows], most)]
 
 
 def leading(value: Float[Tensor, "N"], owner: Int[Tensor, "N"], most: int) -> Int[Tensor, "leading"]:
@@ -105,9 +105,10 @@ def first_phase(
     phase: Phase,
     watch: Watch,
     owner: Int[Tensor, "starts"],
+    most: int,
 ) -> Ahead:
-    """The first phase of many starts, of which the leading ones of each pair go on."""
-    return Ahead(objective, rows, *anneal(objective, begin, (phase,), watch, rows)).apart(owner).leading(owner)
+    """The first phase of many starts, of which the leading ones of each pair go on, at most so many."""
+    return Ahead(objective, rows, *anneal(objective, begin, (phase,), watch, rows)).apart(owner).leading(owner, most)
 
 
 def against(
@@ -116,19 +117,20 @@ def against(
     phase: Phase,
     watch: Watch,
     owner: Int[Tensor, "starts"],
+    most: int,
 ) -> Ahead:
     """Let those ahead compete with rivals of them, which begin where they have come.
 
     Args:
-        rivals: objectives, and which of those ahead each is a variant of.
+        rivals: objectives, and which of those ahead each is a variant of. most: of each pair go on.
     """
     objective, which = rivals
     worth = (objective.problem.given_up < ahead.value[which]).nonzero()[:, 0]  # no other term is below zero
     if not len(worth) or watch.late:
         return ahead
     of = which[worth]
-    others = first_phase(objective[worth], ahead.rows[of], ahead.pose[of], phase, watch, owner)
-    return ahead.joined(others).leading(owner)
+    others = first_phase(objective[worth], ahead.rows[of], ahead.pose[of], phase, watch, owner, most)
+    return ahead.joined(others).leading(owner, most)
 
 
 def limb_by_limb(ahead: Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "starts"]) -> Ahead:
@@ -169,7 +171,7 @@ def limb_by_limb(ahead: Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "s
     rows = able.rows[torch.cat([single, several])]
     rivals = Ahead(others, rows, *anneal(others, begin, (phase,), watch, rows))
     # Only one of them, for what leads at first may end higher than what it would take the place of.
-    return ahead.joined(rivals.leading(owner, 1)).apart(owner).leading(owner)
+    return ahead.joined(rivals.leading(owner, 1)).apart(owner).leading(owner, ahead.objective.options.leading)
 
 
 def anneal(

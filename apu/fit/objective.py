@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -340,6 +341,8 @@ class _Marks:
     sole_depth: Float[Tensor, "K"]
 
     @classmethod
+    @lru_cache(maxsize=4)  # takes as long as a step of the fit
+    @torch.inference_mode(False)  # they may be used under autograd too
     def of(cls, body: FitBody) -> "_Marks":
         mass = body.surface.rest.new_tensor(joint_masses())[None]
         joints = (torch.arange(mass.shape[1], device=mass.device) + body.model.num_vertices)[None]

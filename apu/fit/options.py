@@ -66,8 +66,8 @@ SCHEDULE = (
 )
 """Coarse to fine: the paper's stage 1 (shape free), then its stage 2 (shape held, interpenetration rising)."""
 
-REFIT = (replace(SCHEDULE[1], shape=True), *SCHEDULE[2:])
-"""From an earlier fit on: shape free once more, then straight to the interpenetration that was there before."""
+REFIT = (replace(_CLOSER, shape=True, steps=15), *SCHEDULE[2:])
+"""From an earlier fit on: shape free once more, people through each other, then as in the first fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class FitOptions:
         carried: what it costs the objective that the other person carries somebody, not the floor.
         mirror: what it costs the objective to take a limb that no contact names for its mirror image in depth.
         leading: of a pair's starts (sides of keypoints, facings, limbs' readings in depth), so many go on after the
-            first phase.
+            first phase. refit_leading: of a warm refit's.
         strain: a first fit whose contact and interpenetration cost the objective more than this is annealed once more.
         kick_depth: metres; parts locked deeper than this start again pushed apart. kicks: most such restarts.
         max_seconds: of the fit's own thread, per pair; the best state stands after this time.
@@ -158,6 +158,7 @@ class FitOptions:
     carried: float = 12.0
     mirror: float = 2.0
     leading: int = 3
+    refit_leading: int = 2
     strain: float = 3.0
     kick_depth: float = 0.005
     kicks: int = 4
@@ -168,7 +169,9 @@ class FitOptions:
         if not (self.schedule and self.refit):
             raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
-        _check_positive(self, [*sigmas, "max_seconds", "contact_pairs", "leading", "reprojection_limit"])
+        _check_positive(
+            self, [*sigmas, "max_seconds", "contact_pairs", "leading", "refit_leading", "reprojection_limit"]
+        )
         zero = (
             "min_confidence",
             "border",

@@ -22,14 +22,15 @@ from apu.types import SMPL_JOINTS, Contact, Side
 
 _CHAINS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
 _LIMBS = tuple(f"{side}_{limb}" for limb in _CHAINS for side in ("left", "right"))
-_BONES = np.array(
+_JOINTS = np.array(
     [
-        [SMPL_JOINTS.index(f"{side}_{joint}") for joint in chain[first : first + 2]]
+        [SMPL_JOINTS.index(f"{side}_{joint}") for joint in chain]
         for chain in _CHAINS.values()
         for side in ("left", "right")
-        for first in (0, 1)
     ]
 )
+"""(4, 3): of every limb."""
+_BONES = np.array([limb[first : first + 2] for limb in _JOINTS for first in (0, 1)])
 """(8, 2): a joint and the one below it, of the two bones of every limb, the upper one first."""
 NUM_BONES = len(_BONES)
 
@@ -49,11 +50,11 @@ Bones = Bool[np.ndarray, "P 8"]
 """Which bones of either person are mirrored."""
 
 
-def readings(pose: Pose, contacts: Sequence[Contact], skeleton: Skeleton) -> list[Pose]:
+def readings(pose: Pose, contacts: Sequence[Contact], skeleton: Skeleton, *, plain: bool = False) -> list[Pose]:
     """The start, and with it every reading of the limbs that touch.
 
     Args:
-        pose: of P = 2 people. contacts: which limbs.
+        pose: of P = 2 people. contacts: which limbs. plain: only the readings of bones that are `distinguishable`.
     """
     ways = [[_bones(person, bones) for bones in _subsets(limb)] for person, limb in _touching(contacts)]
     none = np.zeros((2, NUM_BONES), bool)
@@ -62,8 +63,10 @@ def readings(pose: Pose, contacts: Sequence[Contact], skeleton: Skeleton) -> lis
     else:
         chosen = [none, *(way for limb in ways for way in limb[1:])]
     which = torch.as_tensor(np.stack(chosen), device=pose.transl.device)
-    read = mirrored(stack([pose] * len(chosen)), which, skeleton)
-    return [read[i] for i in range(len(chosen))]
+    if plain:
+        which = which[~(which & ~distinguishable(pose, skeleton)).any((-1, -2))]
+    read = mirrored(stack([pose] * len(which)), which, skeleton)
+    return [read[i] for i in range(len(which))]
 
 
 def limb_readings() -> Bool[np.ndarray, "limbs 3 P 8"]:
@@ -89,6 +92,15 @@ def nearest_reading(
     cost = cost.unflatten(0, ways.shape[:2]).cpu().numpy() / (2 * sigma.reshape(-1, 1) ** 2)
     cost[:, 1:] += price.reshape(-1, 1)
     return np.any(ways[np.arange(len(ways)), cost.argmin(1)], axis=0)
+
+
+def with_limbs(pose: Pose, other: Pose, which: Bool[np.ndarray, "P limbs"]) -> Pose:
+    """A pose with some limbs as another one bends them."""
+    taken = np.zeros(pose.rotations.shape[:2], bool)
+    for person, limb in np.argwhere(which):
+        taken[person, _JOINTS[limb]] = True
+    limbs = torch.as_tensor(taken, device=pose.transl.device)[..., None, None]
+    return replace(pose, rotations=torch.where(limbs, other.rotations, pose.rotations))
 
 
 def mirrored_limbs(which: Bool[Tensor, "*batch P 8"]) -> Bool[Tensor, "*batch P limbs"]:

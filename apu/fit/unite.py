@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
 from apu.fit.problem import build_problem, check_observation
 from apu.fit.proxy import FitBody, fit_body
-from apu.fit.relief import mirrored, mirrored_limbs, nearest_reading, readings, touching
+from apu.fit.relief import mirrored, mirrored_limbs, nearest_reading, readings, touching, with_limbs
 from apu.fit.start import facings, initial_pose, nearest_facing
 from apu.fit.watch import FitCancelled, FitProgress, Watch, check_cancelled
 from apu.metrics import contact_gaps, penetration_depth, reprojection_error
@@ -53,7 +54,8 @@ def fit_pair(
     Args:
         observation: keypoints, camera and first guess. contacts: with their weights W, people in that order.
         body: the model to fit; the fit runs on its device. options: None for the defaults.
-        start: a fit of the same pair under other contacts, to go on from (a warm refit).
+        start: a fit of the same pair under other contacts, to go on from (a warm refit): in half the time about as
+            good as a first fit, but not from a fit without any contact.
         seed: kept with the result; the fit itself draws no random numbers.
         progress: called after every step. cancelled: asked after every step.
 
@@ -138,7 +140,7 @@ def _fit_together(
     prepared = fit_body(body)
     began, deadline = time.monotonic(), time.thread_time() + options.max_seconds * len(observations)
     guesses: dict[int, Pose] = {}  # of the pairs that can be fitted
-    hypotheses: list[tuple[int, Seen, float, Pose]] = []  # a pair, what its keypoints may say, the price, its start
+    hypotheses: list[_Hypothesis] = []
     outcomes: list[FitResult | FitError | None] = [None] * len(observations)
     for pair, observation in enumerate(observations):
         try:
@@ -149,31 +151,25 @@ def _fit_together(
         except FitError as error:
             outcomes[pair] = error
             continue
-        skeleton, earlier = prepared.skin.skeleton, None if starts is None else _pose(starts[pair], body)
-        named = touching(contacts[pair])
-        for read in sides(observation, _joints(skeleton, earlier or guess)):
-            paid = options.exchange * len(read.exchanged)
+        skeleton = prepared.skin.skeleton
+        for read in sides(observation, skeleton.frames(guess).place.cpu().double().numpy()):
             ways = facings(read.observation, guess, skeleton)
-            if earlier is None:
-                several = [each for facing in ways for each in readings(facing, contacts[pair], skeleton)]
-            else:
-                facing, price = nearest_facing(ways, earlier), options.mirror * ~named
-                which = torch.as_tensor(
-                    nearest_reading(facing, earlier, _limb_sigma(options), price, skeleton), device=body.device
-                )
-                several = [mirrored(facing, which, skeleton)]
-                paid += float((mirrored_limbs(which).cpu().numpy() * price).sum())
-            hypotheses += [(pair, read, paid, each) for each in several]
+            found = (
+                _afresh(ways, contacts[pair], skeleton)
+                if starts is None
+                else _going_on(_pose(starts[pair], body), ways, contacts[pair], skeleton, options)
+            )
+            paid = options.exchange * len(read.exchanged)
+            hypotheses += [_Hypothesis(pair, read, paid + price, start, begin) for price, start, begin in found]
     if hypotheses:
-        pairs, seen, prices, poses = zip(*hypotheses, strict=True)
+        pairs, seen, prices, poses, begins = zip(*hypotheses, strict=True)
         problem, samples, normals = build_problem(
             [each.observation for each in seen], [contacts[i] for i in pairs], poses, prepared, options
         )
         problem = replace(problem, given_up=problem.given_up + problem.given_up.new_tensor(prices))
-        begin = stack(list(poses) if starts is None else [_pose(starts[i], body) for i in pairs])
         phases, again = (options.schedule, options.refit) if starts is None else (options.refit, ())
         watch = Watch([first + i for i in pairs], progress, cancelled, deadline=deadline, last=phases[-1])
-        ends = _solve(Objective(problem, samples, normals, prepared, options), begin, phases, again, watch)
+        ends = _solve(Objective(problem, samples, normals, prepared, options), stack(begins), phases, again, watch)
         seconds = (time.monotonic() - began) / len(observations)
         for end in ends:
             pair = pairs[end.row]
@@ -184,12 +180,47 @@ def _fit_together(
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _limb_sigma(options: FitOptions) -> Float[np.ndarray, "P limbs"]:
-    return np.array([[options.arm_sigma] * 2 + [options.leg_sigma] * 2] * 2)
+class _Hypothesis(NamedTuple):
+    """One way to read a pair, a row of the batch.
+
+    Attributes:
+        pair: its number. seen: what its keypoints may say. paid: what that and its reading of limbs cost the objective.
+        start: what L_init holds to. begin: where the fit begins.
+    """
+
+    pair: int
+    seen: Seen
+    paid: float
+    start: Pose
+    begin: Pose
 
 
-def _joints(skeleton: Skeleton, pose: Pose) -> Float[np.ndarray, "P 22 3"]:
-    return skeleton.frames(pose).place.cpu().double().numpy()
+_Reading = tuple[float, Pose, Pose]
+"""The price, the start and the beginning of a hypothesis."""
+
+
+def _afresh(ways: Sequence[Pose], contacts: Sequence[Contact], skeleton: Skeleton) -> list[_Reading]:
+    """Every facing of the people, with every reading of the limbs that touch."""
+    return [(0.0, each, each) for facing in ways for each in readings(facing, contacts, skeleton)]
+
+
+def _going_on(
+    earlier: Pose, ways: Sequence[Pose], contacts: Sequence[Contact], skeleton: Skeleton, options: FitOptions
+) -> list[_Reading]:
+    """The earlier fit; and with it the limbs that touch as the start has them, in every reading.
+
+    Whose contacts were edited has limbs where the wrong contacts drew them, and no small step leads back from there.
+    The rest has been found already: where people stand, their shape, and how limbs that touch nobody are read.
+    """
+    facing, named = nearest_facing(ways, earlier), touching(contacts)
+    sigma = np.array([[options.arm_sigma] * 2 + [options.leg_sigma] * 2] * 2)
+    price = options.mirror * ~named
+    found = nearest_reading(facing, earlier, sigma, price, skeleton)
+    which = torch.as_tensor(np.stack([found, found & ~named.repeat(2, axis=1)]), device=facing.transl.device)
+    as_it_was, otherwise = (mirrored(facing, bones, skeleton) for bones in which)
+    paid = float((mirrored_limbs(which[0]).cpu().numpy() * price).sum())
+    anew = readings(otherwise, contacts, skeleton, plain=True)
+    return [(paid, as_it_was, earlier), *((paid, each, with_limbs(earlier, each, named)) for each in anew)]
 
 
 def _pose(params: BodyParams, body: BodyModel) -> Pose:
@@ -235,10 +266,11 @@ def _solve(
     every = torch.arange(len(owner), device=owner.device)
     if not again:  # who was carried at the end of an earlier fit still is
         objective = on_the_floor_or_carried(objective, every, begin, first)
-    ahead = first_phase(objective, every, begin, first, watch, owner)
+    most = options.leading if again else options.refit_leading
+    ahead = first_phase(objective, every, begin, first, watch, owner, most)
     if again:
-        ahead = against(ahead.objective.each_carried(), ahead, first, watch, owner)
-    ahead = against(ahead.objective.each_without_one(), ahead, first, watch, owner)
+        ahead = against(ahead.objective.each_carried(), ahead, first, watch, owner, most)
+    ahead = against(ahead.objective.each_without_one(), ahead, first, watch, owner, most)
     if again and not watch.late:
         ahead = limb_by_limb(ahead, first, watch, owner)
     objective, rows, pose, value = ahead.objective, ahead.rows, ahead.pose, ahead.value
@@ -335,7 +367,7 @@ def _result(
 ) -> FitResult | FitError:  # fmt: skip
     observation, stop = seen.observation, watch.stop(end.row)
     if seen.exchanged:
-        stop += f"; left and right exchanged of {' and '.join(seen.exchanged)}"
+        stop += f"; with the keypoints' left and right exchanged of {' and '.join(seen.exchanged)}"
     if end.carried:
         stop += "; without the floor under one of them"  # of whom does not show: they only touch each other
     params = end.pose.params()

@@ -110,9 +110,9 @@ def test_without_meshes_no_picture_is_asked_for(make_workspace: Callable[..., Pa
 
 
 def test_a_fit_says_what_it_did_otherwise_than_usual(make_workspace: Callable[..., Path]) -> None:
-    sides, floor = "left and right exchanged of B's legs", "without the floor under one of them"
+    sides, floor = "with the keypoints' left and right exchanged of B's legs", "without the floor under one of them"
     fit = replace(result((0.001, 0.02)), stop=f"converged; {sides}; {floor}")
-    words = f" It took the keypoints with {sides}. It fitted them {floor}."
+    words = f" s ({sides}; {floor})."
     said, unsaid = (
         pair_screen(fitted(make_workspace(1), each), job=None, worker="", no_mesh="", terms={})["fitSentence"]
         for each in (fit, result((0.001, 0.02)))
@@ -120,3 +120,17 @@ def test_a_fit_says_what_it_did_otherwise_than_usual(make_workspace: Callable[..
     assert words in said
     assert "keypoints" not in unsaid
     assert "floor" not in unsaid
+
+
+def test_contacts_that_the_fit_did_without_are_not_counted_as_fitted(make_workspace: Callable[..., Path]) -> None:
+    fit = result((0.001, 0.02))
+    one, other = fit.contacts
+
+    def said(*weights: float) -> str:
+        contacts = tuple(replace(c, weight=w) for c, w in zip((one, other), weights, strict=True))
+        record = fitted(make_workspace(1), replace(fit, contacts=contacts))
+        return pair_screen(record, job=None, worker="", no_mesh="", terms={})["fitSentence"]
+
+    assert said(1.0, 0.5).startswith("Fitted to 2 contacts in ")
+    assert said(1.0, 0.0).startswith("Fitted to 1 contact, without 1 other, in ")
+    assert said(0.0, 0.0).startswith("Fitted to 0 contacts, without 2 others, in ")

@@ -132,7 +132,13 @@ def first_phase(scene: Scene, body: BodyModel, monkeypatch: pytest.MonkeyPatch) 
         problem = build_problem([scene.observation] * count, [()] * count, starts, prepared, OPTIONS)
         watch = Watch(owner, None, None, deadline=float("inf"), last=OPTIONS.schedule[-1])
         ahead = contest.first_phase(
-            Objective(*problem, prepared, OPTIONS), torch.arange(count), pose, OPTIONS.schedule[0], watch, watch.owner
+            Objective(*problem, prepared, OPTIONS),
+            torch.arange(count),
+            pose,
+            OPTIONS.schedule[0],
+            watch,
+            watch.owner,
+            OPTIONS.leading,
         )
         torch.testing.assert_close(ahead.pose.transl, pose.transl[ahead.rows])
         torch.testing.assert_close(ahead.value, descent.value[ahead.rows])
@@ -169,7 +175,7 @@ def test_rivals_begin_where_those_ahead_have_come(
 
     monkeypatch.setattr(contest, "anneal", anneal)
     watch = Watch(owner.tolist(), None, None, deadline=float("inf"), last=OPTIONS.schedule[-1])
-    left = contest.against(rivals, ahead, OPTIONS.schedule[0], watch, owner)
+    left = contest.against(rivals, ahead, OPTIONS.schedule[0], watch, owner, OPTIONS.leading)
     assert descent.taken == [([0, 2], FULL)]
     torch.testing.assert_close(begun[0].transl, pose.transl[[0, 2]])
     assert sorted(left.value.tolist()) == [3.0, 4.0, 5.0, 7.0]  # two of each pair
