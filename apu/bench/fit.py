@@ -26,6 +26,7 @@ from apu.fan import best
 from apu.fit import FitOptions, initial_params
 from apu.fit.proxy import fit_body
 from apu.processes import processes
+from apu.types import BodyParams
 
 
 @dataclass
@@ -33,13 +34,15 @@ class _Started:
     """A pair on its way through the methods.
 
     Attributes:
-        start: surfaces of the first guess.
+        start: surfaces of the first guess. sides: where the fit of `sides` ended, if it had contacts: an edit goes on
+            from there, as in the review page.
     """
 
     case: Case
     start: Float[np.ndarray, "2 vertices 3"]
     figures: dict[str, dict[str, Figure]]
     failures: dict[str, str] = field(default_factory=dict)
+    sides: BodyParams | None = None
 
     def outcome(self) -> Outcome:
         case = self.case
@@ -88,11 +91,14 @@ class Bench:
         """Fit those of the pairs that a method applies to."""
         found = [readings_for(method, pair.case, pair.start, self._body) for pair in pairs]
         given = [(pair, several) for pair, several in zip(pairs, found, strict=True) if several is not None]
+        if method == "edited":  # of what a model stated
+            given = [(pair, several) for pair, several in given if "sides" in pair.figures]
         if not given:
             return
         with self._metered(len(given)) as costs:
             asked = [(pair.case.observation, reading.active) for pair, several in given for reading in several]
-            fits = iter(self._fit(asked, self._body))
+            starts = [pair.sides if method == "edited" else None for pair, several in given for _ in several]
+            fits = iter(self._fit(asked, self._body, starts))
         for pair, several in given:
             results = [next(fits) for _ in several]
             chosen = best(several, results)
@@ -102,6 +108,8 @@ class Bench:
             _, result = chosen
             figures = measure(self._body.forward(result.params), pair.case, self._body) | costs
             pair.figures[method] = figures
+            if method == "sides" and any(contact.weight > 0 for contact in result.contacts):
+                pair.sides = result.params
             if method == "denoised" and result.kept:
                 pair.figures["filtered"] = figures
 

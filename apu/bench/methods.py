@@ -16,7 +16,7 @@ from apu.errors import FitError
 from apu.fan import Reading, weighed_readings
 from apu.fit import FitOptions, fit_pair
 from apu.formats.match import trusted_keypoints
-from apu.types import BodyPart, Contact, FitResult, PairObservation, Side
+from apu.types import BodyParams, BodyPart, Contact, FitResult, PairObservation, Side
 
 METHODS: Mapping[str, str] = {
     "start": "the first guess that every fit begins with",
@@ -27,25 +27,28 @@ METHODS: Mapping[str, str] = {
     "denoised": "fits with every likely reading of a model's contacts, the best of them",
     "filtered": "denoised, only the pairs that the automatic filter keeps",
     "curated": "fit with the true contacts, as a curator leaves them",
+    "edited": "the same contacts, going on from the fit of `sides`: what a curator sees who puts it right",
 }
 """By name, in the order of the table."""
 
-FITTED = ("no_contacts", "heuristic", "raw", "sides", "denoised", "curated")
-"""The methods that fit; `filtered` chooses among the results of `denoised`."""
+FITTED = ("no_contacts", "heuristic", "raw", "sides", "denoised", "curated", "edited")
+"""The methods that fit, in their order; `filtered` chooses among the results of `denoised`."""
 
 Pair = tuple[PairObservation, tuple[Contact, ...]]
-FitMethod = Callable[[Sequence[Pair], BodyModel], list[FitResult | FitError]]
+Start = BodyParams | None
+"""An earlier fit to go on from; None: the fit begins afresh."""
+FitMethod = Callable[[Sequence[Pair], BodyModel, Sequence[Start]], list[FitResult | FitError]]
 """Fits pairs to their weighed contacts, together or one by one; a pair that cannot be fitted gives its error."""
 
 
 def fit_each(
-    pairs: Sequence[Pair], body: BodyModel, *, options: FitOptions | None = None
+    pairs: Sequence[Pair], body: BodyModel, starts: Sequence[Start], *, options: FitOptions | None = None
 ) -> list[FitResult | FitError]:
     """The fit, one pair after the other."""
     results: list[FitResult | FitError] = []
-    for observation, contacts in pairs:
+    for (observation, contacts), start in zip(pairs, starts, strict=True):
         try:
-            results.append(fit_pair(observation, contacts, body, options=options))
+            results.append(fit_pair(observation, contacts, body, options=options, start=start))
         except FitError as error:
             results.append(error)
     return results
@@ -89,7 +92,7 @@ def contacts_for(
             given = denoiser.apply(denoiser.denoise(case.stated, case.observation))
         case "sides":
             given = None
-        case "curated":
+        case "curated" | "edited":
             given = as_curated(case.contacts) if case.contacts else None
         case _:
             raise ValueError(f"method must be one with a single list of contacts, got {method!r}")

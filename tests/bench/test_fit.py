@@ -66,7 +66,7 @@ def apart(params: BodyParams, metres: float) -> BodyParams:
 def truthful(scene: Scene) -> Callable[..., list[FitResult | FitError]]:
     """A fit that is right with a curator's contacts, fails on a model's wrong hands, and else is 10 cm off."""
 
-    def fit(pairs, body):
+    def fit(pairs, body, starts):
         results = []
         for _, contacts in pairs:
             sources = {contact.source for contact in contacts}
@@ -99,6 +99,29 @@ def test_every_method_is_measured_against_the_truth(case: Case, body: BodyModel,
     assert outcome.failures == {"raw": "it did not stay finite"}
 
 
+def test_an_edit_goes_on_from_the_sides_that_were_suggested(case: Case, body: BodyModel, scene: Scene) -> None:
+    begun: list[tuple[set[str], object]] = []
+
+    def fit(pairs, body, starts):
+        begun.extend(({c.source for c in contacts}, s) for (_, contacts), s in zip(pairs, starts, strict=True))
+        return [replace(result(apart(scene.params, 0.05 * len(begun))), contacts=tuple(c)) for _, c in pairs]
+
+    Bench(body, fit=fit).run([Given(case)])
+    *others, (edited, start) = begun
+    assert edited == {"curator"}
+    sides = next(i for i, (sources, _) in enumerate(others, 1) if sources == {"denoiser"})
+    np.testing.assert_array_equal(start.transl, apart(scene.params, 0.05 * sides).transl)
+    assert all(before is None for _, before in others)
+    begun.clear()
+    Bench(body, fit=fit).run([Given(replace(case, stated=()))])
+    assert [before for _, before in begun if before is not None] == [], (
+        "without contacts there is nothing to go on from"
+    )
+    begun.clear()
+    (outcome,) = Bench(body, fit=fit).run([Given(replace(case, stated=None))])
+    assert "edited" not in outcome.figures
+
+
 def test_costs_are_there_and_positive(case: Case, body: BodyModel, truthful) -> None:
     (outcome,) = Bench(body, fit=truthful).run([Given(case)])
     for method in ("start", "no_contacts"):
@@ -108,14 +131,14 @@ def test_costs_are_there_and_positive(case: Case, body: BodyModel, truthful) -> 
 
 def test_the_filter_keeps_what_the_denoised_fit_says(case: Case, body: BodyModel, scene: Scene) -> None:
     for kept in (True, False):
-        bench = Bench(body, fit=lambda pairs, body, kept=kept: [result(scene.params, kept=kept)] * len(pairs))
+        bench = Bench(body, fit=lambda pairs, body, starts, kept=kept: [result(scene.params, kept=kept)] * len(pairs))
         (outcome,) = bench.run([Given(case)])
         assert ("filtered" in outcome.figures) is kept
         assert outcome.figures.get("filtered", outcome.figures["denoised"]) == outcome.figures["denoised"]
 
 
 def test_a_pair_that_fails_is_named_and_counted_and_the_rest_goes_on(case: Case, body: BodyModel, scene: Scene) -> None:
-    bench = Bench(body, fit=lambda pairs, body: [result(scene.params)] * len(pairs))
+    bench = Bench(body, fit=lambda pairs, body, starts: [result(scene.params)] * len(pairs))
     outcomes = bench.run([Missing(), Given(case), Given(replace(case, name="silent", stated=None))])
     values = report(outcomes, {})
     assert [outcome.name for outcome in outcomes] == ["lost", "handshake", "silent"]
@@ -136,7 +159,7 @@ def test_a_pair_without_a_start_is_named(case: Case, body: BodyModel) -> None:
 
 
 def test_the_report_has_what_programs_are_promised(case: Case, body: BodyModel, scene: Scene) -> None:
-    bench = Bench(body, fit=lambda pairs, body: [result(scene.params)] * len(pairs))
+    bench = Bench(body, fit=lambda pairs, body, starts: [result(scene.params)] * len(pairs))
     outcomes = bench.run([Given(case), Given(replace(case, name="again"))])
     values = json.loads(json.dumps(report(outcomes, settings(device="cpu", seed=3, scenes=2)), allow_nan=False))
     assert set(values) == {"overall", "classes", "pairs", "failures", "settings"}
@@ -152,12 +175,12 @@ def test_the_report_has_what_programs_are_promised(case: Case, body: BodyModel, 
     assert values["settings"]["seed"] == 3
     assert values["settings"]["versions"].keys() >= {"python", "torch", "apu-review"}
     shown = [table for table in tables(values)]
-    assert [len(table.rows) for table in shown] == [8, 8, 8, 1]
+    assert [len(table.rows) for table in shown] == [9, 9, 9, 1]
 
 
 def test_truth_that_allows_less_is_measured_by_less(case: Case, body: BodyModel, scene: Scene) -> None:
     truth = replace(case.truth, in_camera=False, vertices=None)
-    bench = Bench(body, fit=lambda pairs, body: [result(scene.params)] * len(pairs))
+    bench = Bench(body, fit=lambda pairs, body, starts: [result(scene.params)] * len(pairs))
     (outcome,) = bench.run([Given(replace(case, truth=truth, contacts=None))])
     missing = {"mpjpe_mm", "mpvpe_mm", "contact_gap_mm"}
     assert not missing & outcome.figures["raw"].keys()

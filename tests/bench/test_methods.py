@@ -19,8 +19,9 @@ def true_parts(case: Case) -> list[tuple[BodyPart, BodyPart]]:
     return [contact.parts for contact in case.contacts]
 
 
-def test_methods_are_the_eight_of_the_comparison() -> None:
-    assert tuple(METHODS) == ("start", "no_contacts", "heuristic", "raw", "sides", "denoised", "filtered", "curated")
+def test_methods_are_the_nine_of_the_comparison() -> None:
+    automatic = ("no_contacts", "heuristic", "raw", "sides", "denoised", "filtered")
+    assert tuple(METHODS) == ("start", *automatic, "curated", "edited")
     assert set(FITTED) == set(METHODS) - {"start", "filtered"}
 
 
@@ -32,6 +33,7 @@ def test_sides_are_wrong_as_stated_and_right_when_corrected_or_curated(
     assert given["no_contacts"] == ()
     assert [c.flipped.parts for c in given["raw"]] == true_parts
     assert [c.parts for c in given["sides"]] == [c.parts for c in given["curated"]] == true_parts
+    assert given["edited"] == given["curated"]
 
 
 def test_every_method_has_one_reading_but_the_denoised_which_has_all_likely_ones(
@@ -59,7 +61,9 @@ def test_a_curators_contacts_weigh_fully_and_a_models_by_what_is_seen(case: Case
 def test_a_method_without_its_contacts_does_not_apply(case: Case, body: BodyModel) -> None:
     alone = replace(case, stated=None, contacts=None)
     surfaces = case.truth.vertices
-    assert [readings_for(m, alone, surfaces, body) for m in ("raw", "sides", "denoised", "curated")] == [None] * 4
+    assert [readings_for(m, alone, surfaces, body) for m in ("raw", "sides", "denoised", "curated", "edited")] == [
+        None
+    ] * 5
     silent = replace(case, stated=())
     for method in ("raw", "sides", "denoised"):
         assert [reading.active for reading in readings_for(method, silent, surfaces, body)] == [()]
