@@ -328,6 +328,7 @@ def test_swapping_the_people_of_an_observation_swaps_everything(body):
 
 def test_right_sides_count_every_true_contact_once():
     assert right_sides_of([TRUE, TRUE, TRUE.flipped], [TRUE]) == [True, False, False]
+    assert right_sides_of([None, TRUE, None], [TRUE]) == [False, True, False], "what a reading leaves out is not right"
 
 
 def test_on_simulated_scenes_evidence_gains_and_more_with_the_first_meshes(body):

@@ -1,9 +1,10 @@
 """How many sides the denoiser sets right: ``python -m apu.bench.denoise [--scenes N] [--seed S] [--json]``.
 
-Needs no fit. Scenes of every class are observed several times under three detectors: plain (jitter and hidden
-keypoints, but no bias, outliers or swaps), with bias and outliers, and with swaps of left and right too, which is the
-benchmark's whole mixture. A contact counts when its part names are those of a true one; it is right when its sides
-are, and none before it claimed the same sides. Three groups of contacts:
+Scenes of every class are observed several times under three detectors: plain (jitter and hidden keypoints, but no bias,
+outliers or swaps), with bias and outliers, and with swaps of left and right too, the benchmark's whole mixture.
+``--fits plain`` also fits the likely readings (`apu.fan`) of the answers with a visible contact, under that detector. A
+contact counts when its part names are those of a true one; it is right when its sides are, none before it claimed the
+same sides, and it is not left out. Three groups of contacts:
 
 - clear: the camera sees every keypoint of the true parts and of the sides they compete with;
 - visible: of the true parts;
@@ -25,6 +26,7 @@ from apu.bench.case import draws
 from apu.body.model import BodyModel, load_body
 from apu.body.parts import anchors
 from apu.denoise import apply, denoise
+from apu.fan import fit_likeliest
 from apu.formats.match import trusted_keypoints
 from apu.synth.detector import keypoints, visible
 from apu.synth.noise import NOISE, without
@@ -41,7 +43,8 @@ DETECTORS = {
 }
 """Noise conditions by name."""
 
-Rule = Callable[[Sequence[Contact], PairObservation], Sequence[Contact]]
+Rule = Callable[[Sequence[Contact], PairObservation], Sequence[Contact | None]]
+"""What becomes of an answer's contacts, in their order; None: it is left out."""
 RULES: dict[str, Rule] = {
     "raw": lambda contacts, observation: contacts,
     "nearest": lambda contacts, observation: apply(denoise(contacts, trusted_keypoints(observation), rule="nearest")),
@@ -68,13 +71,13 @@ class Told:
     visible: tuple[bool, ...]
 
 
-def right_sides(contacts: Sequence[Contact], true: Sequence[Contact]) -> list[bool]:
+def right_sides(contacts: Sequence[Contact | None], true: Sequence[Contact]) -> list[bool]:
     """Which contacts are true ones with their sides; each true one counts once."""
     left = [contact.parts for contact in true]
     right = []
     for contact in contacts:
-        right.append(contact.parts in left)
-        if right[-1]:
+        right.append(contact is not None and contact.parts in left)
+        if contact is not None and right[-1]:
             left.remove(contact.parts)
     return right
 
@@ -122,6 +125,13 @@ def rate(told: Sequence[Told], rule: Rule) -> dict[str, Any]:
     return {name: _share(scene, right, np.array(counted)) for name, counted in groups.items()}
 
 
+def rate_fitted(told: Sequence[Told], body: BodyModel) -> dict[str, Any]:
+    """The same of the reading that stands once all likely ones are fitted; of clear and visible contacts alone."""
+    shown = [one for one in told if any(one.visible)]
+    rated = rate(shown, lambda contacts, observation: fit_likeliest(observation, contacts, body)[0].contacts)
+    return {name: rated[name] for name in ("clear", "visible")}
+
+
 def _share(scene: Sequence[int], right: Sequence[bool], counted: Bool[np.ndarray, "contacts"]) -> dict[str, Any]:
     scenes, index = np.unique(scene, return_inverse=True)
     good, number = (
@@ -156,7 +166,7 @@ def table(rated: dict[str, dict[str, Any]]) -> str:
     for condition, rules in rated.items():
         for rule, of in rules.items():
             cells = ("{:.1f} [{:.1f}, {:.1f}]".format(*(100 * v for v in (of[k]["right"], *of[k]["ci95"])))
-                     for k in ("clear", "visible", "all"))  # fmt: skip
+                     for k in ("clear", "visible", "all") if k in of)  # fmt: skip
             lines.append(f"{condition:24}{rule:12}" + "".join(f"{cell:>22}" for cell in cells))
     of = next(iter(next(iter(rated.values())).values()))
     return "\n".join(
@@ -164,10 +174,13 @@ def table(rated: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def main(scenes: int, seed: int, each: int, out: TextIO, *, as_json: bool) -> None:
+def main(scenes: int, seed: int, each: int, out: TextIO, *, fits: str = "", as_json: bool) -> None:
     """Print the share of right sides under every condition and rule."""
-    told = list(tell_all(scenes, seed, load_body(), each=each))
+    body = load_body()
+    told = list(tell_all(scenes, seed, body, each=each))
     rated = {name: {rule: rate([one[name] for one in told], of) for rule, of in RULES.items()} for name in DETECTORS}
+    if fits:
+        rated[fits]["fitted"] = rate_fitted([one[fits] for one in told], body)
     out.write((json.dumps(rated, indent=1) if as_json else table(rated)) + "\n")
 
 
@@ -177,5 +190,8 @@ if __name__ == "__main__":
     parser.add_argument("--scenes", type=int, default=104)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=5, help="observations of each scene")
+    parser.add_argument(
+        "--fits", choices=DETECTORS, default="", help="also fit the likely readings under this detector"
+    )
     parser.add_argument("--json", action="store_true", dest="as_json")
     main(**vars(parser.parse_args()), out=sys.stdout)
