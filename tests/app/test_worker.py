@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.jobs import run_fit
+from app.jobs import last_fit, run_fit
 from app.supervisor import Supervisor
 from app.worker import beginning, carry_out, preview_bytes
 from apu.body.model import BodyModel
@@ -21,10 +22,10 @@ from apu.body.skinning import Pose
 from apu.errors import FitError
 from apu.fit import FitCancelled, FitOptions, FitProgress
 from apu.pipeline import unite
-from review_db import Flip, JobRecord, Swap, Workspace
+from review_db import Drop, Flip, JobRecord, Swap, Workspace
 from review_db.records import JobKind
 
-from .conftest import TRUE, until
+from .conftest import TRUE, result, until
 
 
 @pytest.fixture
@@ -173,6 +174,25 @@ def test_a_refit_goes_on_from_the_latest_fit_unless_it_starts_afresh(workspace: 
     assert warm.iterations < first.iterations
     assert max(warm.gaps_m) < 0.02
     assert beginning(workspace, claimed(workspace, options={"afresh": True}), body) is None
+
+
+def test_without_contacts_before_or_now_a_fit_begins_afresh(workspace: Workspace, body: BodyModel) -> None:
+    fit = replace(result((0.01, 0.02)), body=body.name)
+    given_up = replace(fit, contacts=tuple(replace(contact, weight=0.0) for contact in fit.contacts))
+    for each, afresh in (
+        (replace(fit, contacts=(), gaps_m=np.zeros(0)), True),
+        (given_up, True),
+        (replace(fit, body="another"), True),
+        (fit, False),
+    ):
+        workspace.add_fit(1, each, revision=1)
+        assert (last_fit(workspace.pair(1), body) is None) is afresh
+    for line in workspace.pair(1).sheet.contacts:
+        sheet = workspace.edit_contacts(
+            1, Drop(contact=line.id), curator="tester", revision=workspace.pair(1).sheet.revision
+        )
+    assert not sheet.active
+    assert last_fit(workspace.pair(1), body) is None
 
 
 def test_a_fit_goes_on_from_where_the_one_before_was_stopped(workspace: Workspace, body: BodyModel) -> None:
