@@ -56,8 +56,8 @@ def run_fit(
         workspace.edit_contacts(pair, Swap(), curator=PROGRAM, revision=record.sheet.revision)
         record = workspace.pair(pair)
     result = unite(
-        record.observation, record.sheet.active, body, options=options, start=start, progress=progress,
-        cancelled=cancelled,
+        record.observation, record.sheet.active, body, options=options, start=start,
+        before=record.fits[-1].contacts if record.fits else (), progress=progress, cancelled=cancelled,
     )  # fmt: skip
     _check_measured(result, record.image.name)
     return workspace.add_fit(

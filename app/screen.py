@@ -131,7 +131,7 @@ def fit_list(record: PairRecord) -> list[Json]:
         rows.append({
             "id": fit.id,
             "number": number,
-            "words": f"{_count(fit.contacts)}{by}, {fit.made_at[:10]} {fit.made_at[11:16]} UTC",
+            "words": f"{_count(_used(fit))}{by}, {fit.made_at[:10]} {fit.made_at[11:16]} UTC",
             "figures": figures(fit),
             "stale": fit.stale,
             **pictures_of(meshes),
@@ -360,7 +360,7 @@ def _fit_sentence(
     _, *notes = fit.stop.split("; ")
     otherwise = f" ({'; '.join(notes)})" if notes else ""
     kept = "" if fit.kept else " The automatic filter would drop this pair."
-    used = [contact for contact in fit.contacts if contact.weight]
+    used = _used(fit)
     others = len(fit.contacts) - len(used)
     given_up = f", without {others} other{'s' * (others > 1)}," if others else ""
     return f"Fitted to {_count(used)}{given_up} in {fit.seconds:.1f} s{otherwise}.{swapped}{kept}"
@@ -384,6 +384,11 @@ def _job_sentence(job: JobRecord, ahead: Sequence[str], idle: str) -> str:
         "failed": f"The fit failed: {job.error.rstrip('.')}.",
         "cancelled": "Stopped.",
     }[job.state]
+
+
+def _used(fit: FitRecord) -> list[Contact]:
+    """The contacts that it did not give up."""
+    return [contact for contact in fit.contacts if contact.weight > 0]
 
 
 def _count(contacts: Sequence[Contact]) -> str:

@@ -4,7 +4,7 @@ The review app runs the same steps one by one, with people in between (`app.step
 programs that work without a workspace.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,9 +75,15 @@ def unite(
     *,
     options: FitOptions | None = None,
     start: BodyParams | None = None,
+    before: Sequence[Contact] = (),
     progress: Callable[[FitProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> FitResult:
-    """Fit a pair to contacts weighed by the keypoints (W of the soft contact loss); from `start` on, a warm refit."""
+    """Fit a pair to contacts weighed by the keypoints (W of the soft contact loss); from `start` on, a warm refit.
+
+    `before` are the contacts of that earlier fit (`apu.fit.fit_pair`).
+    """
     weighed = denoiser.weigh(contacts, trusted_keypoints(pair))
-    return fit_pair(pair, weighed, body, options=options, start=start, progress=progress, cancelled=cancelled)
+    return fit_pair(
+        pair, weighed, body, options=options, start=start, before=before, progress=progress, cancelled=cancelled
+    )

@@ -26,7 +26,7 @@ from apu.fan import best
 from apu.fit import FitOptions, initial_params
 from apu.fit.proxy import fit_body
 from apu.processes import processes
-from apu.types import BodyParams
+from apu.types import FitResult
 
 
 @dataclass
@@ -34,15 +34,15 @@ class _Started:
     """A pair on its way through the methods.
 
     Attributes:
-        start: surfaces of the first guess. sides: where the fit of `sides` ended, if it had contacts: an edit goes on
-            from there, as in the review page.
+        start: surfaces of the first guess. sides: the fit of `sides`, if it had contacts: an edit goes on from
+            there, as in the review page.
     """
 
     case: Case
     start: Float[np.ndarray, "2 vertices 3"]
     figures: dict[str, dict[str, Figure]]
     failures: dict[str, str] = field(default_factory=dict)
-    sides: BodyParams | None = None
+    sides: FitResult | None = None
 
     def outcome(self) -> Outcome:
         case = self.case
@@ -109,7 +109,7 @@ class Bench:
             figures = measure(self._body.forward(result.params), pair.case, self._body) | costs
             pair.figures[method] = figures
             if method == "sides" and any(contact.weight > 0 for contact in result.contacts):
-                pair.sides = result.params
+                pair.sides = result
             if method == "denoised" and result.kept:
                 pair.figures["filtered"] = figures
 

@@ -16,7 +16,7 @@ from apu.errors import FitError
 from apu.fan import Reading, weighed_readings
 from apu.fit import FitOptions, fit_pair
 from apu.formats.match import trusted_keypoints
-from apu.types import BodyParams, BodyPart, Contact, FitResult, PairObservation, Side
+from apu.types import BodyPart, Contact, FitResult, PairObservation, Side
 
 METHODS: Mapping[str, str] = {
     "start": "the first guess that every fit begins with",
@@ -35,7 +35,7 @@ FITTED = ("no_contacts", "heuristic", "raw", "sides", "denoised", "curated", "ed
 """The methods that fit, in their order; `filtered` chooses among the results of `denoised`."""
 
 Pair = tuple[PairObservation, tuple[Contact, ...]]
-Start = BodyParams | None
+Start = FitResult | None
 """An earlier fit to go on from; None: the fit begins afresh."""
 FitMethod = Callable[[Sequence[Pair], BodyModel, Sequence[Start]], list[FitResult | FitError]]
 """Fits pairs to their weighed contacts, together or one by one; a pair that cannot be fitted gives its error."""
@@ -48,7 +48,8 @@ def fit_each(
     results: list[FitResult | FitError] = []
     for (observation, contacts), start in zip(pairs, starts, strict=True):
         try:
-            results.append(fit_pair(observation, contacts, body, options=options, start=start))
+            earlier, before = (None, ()) if start is None else (start.params, start.contacts)
+            results.append(fit_pair(observation, contacts, body, options=options, start=earlier, before=before))
         except FitError as error:
             results.append(error)
     return results

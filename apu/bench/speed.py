@@ -218,8 +218,10 @@ def _load(count: int, seed: int, body: BodyModel) -> list[_Loaded]:
     return loaded
 
 
-def _fit(pair: Pair, body: BodyModel, *, start: BodyParams | None = None) -> FitResult:
-    return fit_pair(*pair, body, start=start)
+def _fit(pair: Pair, body: BodyModel, *, earlier: FitResult | None = None) -> FitResult:
+    if earlier is None:
+        return fit_pair(*pair, body)
+    return fit_pair(*pair, body, start=earlier.params, before=earlier.contacts)
 
 
 def _singles(loaded: Sequence[_Loaded], body: BodyModel, repeats: int) -> tuple[list[FitResult], list[float]]:
@@ -236,9 +238,7 @@ def _refits(loaded: Sequence[_Loaded], results: Sequence[FitResult], body: BodyM
         observation, contacts = one.pair
         if contacts:
             edited = (observation, _edited(contacts))
-            runs = [
-                timed(lambda e=edited, r=result: _fit(e, body, start=r.params), body.device) for _ in range(repeats)
-            ]
+            runs = [timed(lambda e=edited, r=result: _fit(e, body, earlier=r), body.device) for _ in range(repeats)]
             seconds.append(median(s for _, s in runs))
     return seconds
 

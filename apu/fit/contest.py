@@ -95,7 +95,8 @@ def on_the_floor_or_carried(objective: Objective, rows: Int[Tensor, "N"], pose: 
     if len(of):
         carried = Ahead(others, rows[of], pose[of], others.evaluate(pose[of], phase).total)
         as_they_lie = as_they_lie.joined(carried)
-    return as_they_lie[leading(as_they_lie.value, as_they_lie.rows, 1)].objective
+    lowest = as_they_lie[leading(as_they_lie.value, as_they_lie.rows, 1)]
+    return lowest.objective[lowest.rows.argsort()]  # one of each start, and in the order of the starts again
 
 
 def first_phase(
@@ -131,6 +132,26 @@ def against(
     of = which[worth]
     others = first_phase(objective[worth], ahead.rows[of], ahead.pose[of], phase, watch, owner, most)
     return ahead.joined(others).leading(owner, most)
+
+
+def no_higher_than(earlier: Ahead, ended: Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "starts"]) -> Ahead:
+    """What refits end with, and besides, where they end higher than the fits they go on from lie, these in their place.
+
+    Args:
+        earlier: the fits that refits go on from; their `value` is not used. ended: one of each pair. phase: the last.
+    """
+    value = earlier.objective.evaluate(earlier.pose, phase).total
+    height = value.new_full((int(owner.max()) + 1,), torch.inf)
+    # A refit that ran out of time has its height in an earlier phase.
+    height[owner[ended.rows]] = ended.objective.evaluate(ended.pose, phase).total if watch.late else ended.value
+    lower = (value < height[owner[earlier.rows]]).nonzero()[:, 0]
+    if not len(lower):
+        return ended
+    kept = replace(earlier[lower], value=value[lower])
+    if not watch.late:
+        pose, value = anneal(kept.objective, kept.pose, (phase,), watch, kept.rows)
+        kept = replace(kept, pose=pose, value=value)
+    return replace(ended, value=height[owner[ended.rows]]).joined(kept)
 
 
 def limb_by_limb(ahead: Ahead, phase: Phase, watch: Watch, owner: Int[Tensor, "starts"]) -> Ahead:

@@ -19,7 +19,16 @@ from torch import Tensor
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, Skeleton, stack
 from apu.errors import FitError
-from apu.fit.contest import against, first_phase, leading, limb_by_limb, on_the_floor_or_carried, race
+from apu.fit.contest import (
+    Ahead,
+    against,
+    first_phase,
+    leading,
+    limb_by_limb,
+    no_higher_than,
+    on_the_floor_or_carried,
+    race,
+)
 from apu.fit.kicks import kicked_starts, locked_pairs
 from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
@@ -45,6 +54,7 @@ def fit_pair(
     *,
     options: FitOptions | None = None,
     start: BodyParams | None = None,
+    before: Sequence[Contact] = (),
     seed: int = 0,
     progress: Callable[[FitProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -55,7 +65,8 @@ def fit_pair(
         observation: keypoints, camera and first guess. contacts: with their weights W, people in that order.
         body: the model to fit; the fit runs on its device. options: None for the defaults.
         start: a fit of the same pair under other contacts, to go on from (a warm refit): in half the time about as
-            good as a first fit, but not from a fit without any contact.
+            good as a first fit, but not from a fit without any contact. before: that fit's contacts; limbs that only
+            these name begin anew.
         seed: kept with the result; the fit itself draws no random numbers.
         progress: called after every step. cancelled: asked after every step.
 
@@ -63,8 +74,8 @@ def fit_pair(
         FitError: no usable keypoint, or nothing finite came out. FitCancelled: `cancelled` said so.
     """
     (result,) = fit_pairs(
-        [observation], [contacts], body, options=options, starts=None if start is None else [start], seed=seed,
-        progress=progress, cancelled=cancelled,
+        [observation], [contacts], body, options=options, starts=None if start is None else [start], before=[before],
+        seed=seed, progress=progress, cancelled=cancelled,
     )  # fmt: skip
     if isinstance(result, FitError):
         raise result
@@ -78,6 +89,7 @@ def fit_pairs(
     *,
     options: FitOptions | None = None,
     starts: Sequence[BodyParams] | None = None,
+    before: Sequence[Sequence[Contact]] | None = None,
     seed: int = 0,
     threads: int = 1,
     progress: Callable[[FitProgress], None] | None = None,
@@ -86,14 +98,16 @@ def fit_pairs(
     """Fit many pairs as one batch; a pair that cannot be fitted gives its reason in its place.
 
     Args:
-        observations, contacts, starts: one per pair; otherwise as for `fit_pair`.
+        observations, contacts, starts, before: one per pair; otherwise as for `fit_pair`.
         threads: of a CPU, each with a few pairs at a time; `progress` and `cancelled` are then called by all of them.
         options: `max_seconds` counts per pair: a batch of N may take N times as long, and its pairs share that time.
 
     Raises:
         ValueError: the lists differ in length. FitCancelled: `cancelled` said so.
     """
-    lists = {"observations": observations, "contacts": contacts} | ({} if starts is None else {"starts": starts})
+    before = [()] * len(observations) if before is None else before
+    lists = {"observations": observations, "contacts": contacts}
+    lists |= {"before": before} if starts is None else {"starts": starts, "before": before}
     if len({len(each) for each in lists.values()}) > 1:
         lengths = ", ".join(f"{name}: {len(each)}" for name, each in lists.items())
         raise ValueError(f"fit_pairs takes lists that are equally long, one entry per pair, got {lengths}")
@@ -104,7 +118,7 @@ def fit_pairs(
     def fit(chunk: slice) -> list[FitResult | FitError]:
         return _fit_together(
             observations[chunk], contacts[chunk], body, options or FitOptions(),
-            None if starts is None else starts[chunk], seed, chunk.start, progress, cancelled,
+            None if starts is None else starts[chunk], before[chunk], seed, chunk.start, progress, cancelled,
         )  # fmt: skip
 
     with _one_thread(body.device):
@@ -132,6 +146,7 @@ def _fit_together(
     body: BodyModel,
     options: FitOptions,
     starts: Sequence[BodyParams] | None,
+    before: Sequence[Sequence[Contact]],
     seed: int,
     first: int,
     progress: Callable[[FitProgress], None] | None,
@@ -154,22 +169,27 @@ def _fit_together(
         skeleton = prepared.skin.skeleton
         for read in sides(observation, skeleton.frames(guess).place.cpu().double().numpy()):
             ways = facings(read.observation, guess, skeleton)
-            found = (
-                _afresh(ways, contacts[pair], skeleton)
-                if starts is None
-                else _going_on(_pose(starts[pair], body), ways, contacts[pair], skeleton, options)
-            )
+            if starts is None:
+                found = _afresh(ways, contacts[pair], skeleton)
+            else:
+                earlier = _pose(starts[pair], body)
+                found = _going_on(earlier, before[pair], ways, contacts[pair], skeleton, options)
             paid = options.exchange * len(read.exchanged)
-            hypotheses += [_Hypothesis(pair, read, paid + price, start, begin) for price, start, begin in found]
+            hypotheses += [
+                _Hypothesis(pair, read, paid + price, start, begin, starts is not None and i == 0)
+                for i, (price, start, begin) in enumerate(found)
+            ]
     if hypotheses:
-        pairs, seen, prices, poses, begins = zip(*hypotheses, strict=True)
+        pairs, seen, prices, poses, begins, kept = zip(*hypotheses, strict=True)
         problem, samples, normals = build_problem(
             [each.observation for each in seen], [contacts[i] for i in pairs], poses, prepared, options
         )
         problem = replace(problem, given_up=problem.given_up + problem.given_up.new_tensor(prices))
         phases, again = (options.schedule, options.refit) if starts is None else (options.refit, ())
         watch = Watch([first + i for i in pairs], progress, cancelled, deadline=deadline, last=phases[-1])
-        ends = _solve(Objective(problem, samples, normals, prepared, options), stack(begins), phases, again, watch)
+        objective = Objective(problem, samples, normals, prepared, options)
+        earlier = torch.as_tensor(kept, device=body.device).nonzero()[:, 0]
+        ends = _solve(objective, stack(begins), earlier, phases, again, watch)
         seconds = (time.monotonic() - began) / len(observations)
         for end in ends:
             pair = pairs[end.row]
@@ -185,7 +205,7 @@ class _Hypothesis(NamedTuple):
 
     Attributes:
         pair: its number. seen: what its keypoints may say. paid: what that and its reading of limbs cost the objective.
-        start: what L_init holds to. begin: where the fit begins.
+        start: what L_init holds to. begin: where the fit begins. earlier: begins at the fit that a refit goes on from.
     """
 
     pair: int
@@ -193,6 +213,7 @@ class _Hypothesis(NamedTuple):
     paid: float
     start: Pose
     begin: Pose
+    earlier: bool
 
 
 _Reading = tuple[float, Pose, Pose]
@@ -205,22 +226,31 @@ def _afresh(ways: Sequence[Pose], contacts: Sequence[Contact], skeleton: Skeleto
 
 
 def _going_on(
-    earlier: Pose, ways: Sequence[Pose], contacts: Sequence[Contact], skeleton: Skeleton, options: FitOptions
+    earlier: Pose,
+    before: Sequence[Contact],
+    ways: Sequence[Pose],
+    contacts: Sequence[Contact],
+    skeleton: Skeleton,
+    options: FitOptions,
 ) -> list[_Reading]:
-    """The earlier fit; and with it the limbs that touch as the start has them, in every reading.
+    """The earlier fit; then the same with the limbs that touch, or did, as the start has them, these in their readings.
 
     Whose contacts were edited has limbs where the wrong contacts drew them, and no small step leads back from there.
     The rest has been found already: where people stand, their shape, and how limbs that touch nobody are read.
+
+    Args:
+        before: the contacts of the earlier fit.
     """
     facing, named = nearest_facing(ways, earlier), touching(contacts)
     sigma = np.array([[options.arm_sigma] * 2 + [options.leg_sigma] * 2] * 2)
     price = options.mirror * ~named
     found = nearest_reading(facing, earlier, sigma, price, skeleton)
-    which = torch.as_tensor(np.stack([found, found & ~named.repeat(2, axis=1)]), device=facing.transl.device)
+    drawn = named | touching(before)
+    which = torch.as_tensor(np.stack([found, found & ~drawn.repeat(2, axis=1)]), device=facing.transl.device)
     as_it_was, otherwise = (mirrored(facing, bones, skeleton) for bones in which)
-    paid = float((mirrored_limbs(which[0]).cpu().numpy() * price).sum())
-    anew = readings(otherwise, contacts, skeleton, plain=True)
-    return [(paid, as_it_was, earlier), *((paid, each, with_limbs(earlier, each, named)) for each in anew)]
+    paid = (mirrored_limbs(which).cpu().numpy() * price).sum((1, 2)).tolist()
+    anew = readings(otherwise, contacts, skeleton, plain=True) if drawn.any() else []
+    return [(paid[0], as_it_was, earlier), *((paid[1], each, with_limbs(earlier, each, drawn)) for each in anew)]
 
 
 def _pose(params: BodyParams, body: BodyModel) -> Pose:
@@ -251,11 +281,17 @@ def lies_closer_exchanged(
 
 
 def _solve(
-    objective: Objective, begin: Pose, phases: Sequence[Phase], again: Sequence[Phase], watch: Watch
+    objective: Objective,
+    begin: Pose,
+    earlier: Int[Tensor, "refits"],
+    phases: Sequence[Phase],
+    again: Sequence[Phase],
+    watch: Watch,
 ) -> "list[_End]":
     """Anneal every start, the leading ones of each pair to the end, and the lowest of each `again` from its end.
 
-    `again` is for what is strained there: contacts that pull, or people inside each other. A refit has none.
+    `earlier` are the rows that begin at the fit that a refit goes on from: none ends higher than these lie. `again` is
+    for what is strained at the end: contacts that pull, or people inside each other. A refit has none.
 
     The leading ones compete with fits in which one person carries the other, and with fits without one of the contacts
     that a program stated: a floor that does not carry, or a contact that is not there, costs the other terms more than
@@ -273,16 +309,22 @@ def _solve(
     ahead = against(ahead.objective.each_without_one(), ahead, first, watch, owner, most)
     if again and not watch.late:
         ahead = limb_by_limb(ahead, first, watch, owner)
-    objective, rows, pose, value = ahead.objective, ahead.rows, ahead.pose, ahead.value
-    relaxed = pose
     if rest and not watch.late:
-        lowest, pose, value = race(objective, pose, rest, watch, rows, owner[rows], done=1 / len(phases))
+        lowest, pose, value = race(
+            ahead.objective, ahead.pose, rest, watch, ahead.rows, owner[ahead.rows], done=1 / len(phases)
+        )
     else:
-        lowest = leading(value, owner[rows], 1)
-        pose, value = pose[lowest], value[lowest]
-    objective, rows = objective[lowest], rows[lowest]
-    best = _Best(objective, rows, pose, value)
-    _unlock(best, relaxed[lowest], rest or phases, phases[-2:], watch)
+        lowest = leading(ahead.value, owner[ahead.rows], 1)
+        pose, value = ahead.pose[lowest], ahead.value[lowest]
+    ended = ahead[lowest]
+    best = _Best(ended.objective, ended.rows, pose, value)
+    _unlock(best, ended.pose, rest or phases, phases[-2:], watch)
+    if len(earlier):
+        before = Ahead(objective[earlier], earlier, begin[earlier], value.new_zeros(len(earlier)))
+        ended = replace(ended, pose=best.pose, value=best.value)
+        ended = no_higher_than(before, ended, phases[-1], watch, owner).leading(owner, 1)
+        best = _Best(ended.objective, ended.rows, ended.pose, ended.value)
+    objective, rows = ended.objective, ended.rows
     end = objective.evaluate(best.pose, phases[-1])
     pull = sum(
         (end.terms[name] for name in ("contact", "penetration") if name in end.terms), torch.zeros_like(best.value)

@@ -110,7 +110,7 @@ def test_an_edit_goes_on_from_the_sides_that_were_suggested(case: Case, body: Bo
     *others, (edited, start) = begun
     assert edited == {"curator"}
     sides = next(i for i, (sources, _) in enumerate(others, 1) if sources == {"denoiser"})
-    np.testing.assert_array_equal(start.transl, apart(scene.params, 0.05 * sides).transl)
+    np.testing.assert_array_equal(start.params.transl, apart(scene.params, 0.05 * sides).transl)
     assert all(before is None for _, before in others)
     begun.clear()
     Bench(body, fit=fit).run([Given(replace(case, stated=()))])

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from apu.body.model import load_body
+from apu.body.model import BodyModel, load_body
 from apu.body.skinning import EVERY, NUM_PARAMS, TRANSL, Pose, SkinnedPoints, stack
 from apu.fit import FitOptions
-from apu.fit.objective import Objective
+from apu.fit.objective import Objective, _Marks
 from apu.fit.options import Phase, Stance
 from apu.fit.problem import build_problem
 from apu.fit.proxy import FitBody, fit_body
@@ -222,3 +222,13 @@ def test_the_gradient_of_the_whole_objective_is_near(make: Make, prepared: FitBo
     terms = objective.evaluate(pose, begins).terms
     assert min(float(value) for name, value in terms.items() if name != "given_up") > 0.1
     assert roughly_off(made, begins) < 2e-2
+
+
+def test_what_is_kept_of_a_body_may_be_used_under_autograd(body: BodyModel) -> None:
+    """A fit runs without autograd, and may be the first to ask."""
+    _Marks.of.cache_clear()
+    with torch.inference_mode():
+        marks = _Marks.of(fit_body(body))
+    assert _Marks.of(fit_body(body)) is marks
+    assert not marks.sums.points.rest.is_inference()
+    assert not marks.sole_depth.is_inference()

@@ -8,12 +8,12 @@ import torch
 
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, Skeleton
-from apu.fit import FitOptions, fit_pair, unite
+from apu.fit import FitOptions, contest, fit_pair, fit_pairs, unite
 from apu.fit.proxy import fit_body
 from apu.fit.relief import NUM_BONES, distinguishable, mirrored, readings, touching, with_limbs
 from apu.metrics import joint_pa_mpjpe
 from apu.synth.draw import draw_scene
-from apu.types import SMPL_JOINTS, BodyParams, Contact
+from apu.types import SMPL_JOINTS, BodyParams, Contact, PairObservation
 
 from . import conftest as exact
 from .conftest import contact, part
@@ -62,7 +62,7 @@ OPTIONS = FitOptions(mirror=0.05)
 
 
 def begun(earlier: Pose, start: Pose, touch: tuple[Contact, ...], skeleton: Skeleton) -> list[tuple[float, Pose, Pose]]:
-    return unite._going_on(earlier, [start], touch, skeleton, OPTIONS)
+    return unite._going_on(earlier, (), [start], touch, skeleton, OPTIONS)
 
 
 class TestBeginnings:
@@ -102,8 +102,18 @@ class TestBeginnings:
         torch.testing.assert_close(anew[0][1].rotations[0], start.rotations[0])
 
     def test_without_contacts_nothing_is_read_anew(self, earlier: Pose, start: Pose, skeleton: Skeleton) -> None:
-        first, same = begun(earlier, start, (), skeleton)
-        torch.testing.assert_close(first[2].rotations, same[2].rotations)
+        ((_, _, begin),) = begun(earlier, start, (), skeleton)
+        assert begin is earlier
+
+    def test_a_limb_that_only_the_earlier_contacts_named_begins_anew_too(
+        self, earlier: Pose, start: Pose, touch: tuple[Contact, ...], skeleton: Skeleton
+    ) -> None:
+        before = (replace(contact(part("hand", "right"), part("back"), 0.8), weight=0.8),)
+        _, *anew = unite._going_on(earlier, before, [start], touch, skeleton, OPTIONS)
+        other = [SMPL_JOINTS.index(f"right_{joint}") for joint in ("shoulder", "elbow", "wrist")]
+        for _, _, begin in anew:
+            torch.testing.assert_close(begin.rotations[0, other], start.rotations[0, other])
+            torch.testing.assert_close(begin.rotations[1], earlier.rotations[1])
 
 
 def test_limbs_are_taken_whole_and_from_one_person(earlier: Pose, start: Pose) -> None:
@@ -126,15 +136,60 @@ def test_plain_readings_leave_out_bones_that_lie_in_the_image(start: Pose, skele
     torch.testing.assert_close(plain[0].rotations, start.rotations)
 
 
+def seen_well(body: BodyModel, name: str) -> tuple[PairObservation, tuple[Contact, ...]]:
+    """A simulated pair with nearly exact keypoints, and its true contacts."""
+    scene = draw_scene(name, 1, fit_body(body))
+    touch = tuple(replace(c, weight=1.0, source="curator") for c in scene.recipe.true_contacts)
+    return exact.observe(body, scene.params, noise=0.25), touch
+
+
+@pytest.mark.parametrize("names", [("piggyback", "handshake", "pat_on_back"), ("handshake", "piggyback")])
+def test_refits_of_the_same_contacts_do_not_end_higher_whoever_else_is_in_the_batch(
+    body: BodyModel, names: tuple[str, ...]
+) -> None:
+    """Who is carried has more rivals than who stands; limbs of the third lock when people pass through each other."""
+    pairs, touches = zip(*(seen_well(body, name) for name in names), strict=True)
+    first = fit_pairs(pairs, touches, body)
+    again = fit_pairs(pairs, touches, body, starts=[fit.params for fit in first], before=touches)
+    for name, one, other in zip(names, first, again, strict=True):
+        assert other.objective < 1.02 * one.objective, name
+        carried = "; without the floor under one of them"
+        assert other.stop.endswith(carried) == one.stop.endswith(carried) == (name == "piggyback")
+
+
+def test_fewer_starts_go_on_in_a_refit(body: BodyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, touch = seen_well(body, "handshake")
+    most: list[int] = []
+
+    def first_phase(*given):
+        most.append(given[-1])
+        return contest.first_phase(*given)
+
+    monkeypatch.setattr(unite, "first_phase", first_phase)
+    options = FitOptions(leading=4, refit_leading=1)
+    fit = fit_pair(seen, touch, body, options=options)
+    fit_pair(seen, touch, body, start=fit.params, before=touch, options=options)
+    assert most == [4, 1]
+
+
+def test_a_refit_that_has_no_time_leaves_the_earlier_fit(body: BodyModel) -> None:
+    seen, touch = seen_well(body, "handshake")
+    first = fit_pair(seen, touch, body)
+    again = fit_pair(seen, touch, body, start=first.params, before=touch, options=FitOptions(max_seconds=1e-3))
+    assert again.objective < 1.02 * first.objective
+
+
 def test_a_side_put_right_gives_what_a_first_fit_gives(body: BodyModel) -> None:
     """From where the wrong side drew the limbs alone, objectives ended 30 % above, joints 28 mm further off."""
     higher, further = [], []
     for name in ("ballroom_hold", "hand_on_shoulder", "support_somebody", "whisper"):
-        scene = draw_scene(name, 1, fit_body(body))
-        touch = tuple(replace(c, weight=1.0, source="curator") for c in scene.recipe.true_contacts)
-        seen, truth = exact.observe(body, scene.params, noise=0.25), body.forward(scene.params).joints
+        seen, touch = seen_well(body, name)
+        truth = body.forward(draw_scene(name, 1, fit_body(body)).params).joints
         wrong = fit_pair(seen, (touch[0].flipped, *touch[1:]), body)
-        first, again = fit_pair(seen, touch, body), fit_pair(seen, touch, body, start=wrong.params)
+        first, again = (
+            fit_pair(seen, touch, body),
+            fit_pair(seen, touch, body, start=wrong.params, before=wrong.contacts),
+        )
         higher.append(np.log(again.objective / first.objective))
         errors = [joint_pa_mpjpe(body.forward(fit.params).joints, truth) for fit in (first, again, wrong)]
         assert errors[1] < 0.6 * errors[2]
