@@ -112,8 +112,8 @@ def run_fan(
 ) -> int:
     """Fit the likeliest readings of a pair's contacts as one batch, store them ranked, and give the fan's id.
 
-    Each is fitted to exactly the contacts that the pair has once somebody takes that reading, and from its own start:
-    what goes on from another reading's fit stays near it.
+    Each is fitted to exactly the contacts that the pair has once somebody takes that reading, and from its own start,
+    so that none is favoured by the fit of another.
 
     Args:
         curator: in whose name a reading will be taken. threads: of a CPU. Others as `run_fit`.

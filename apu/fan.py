@@ -181,7 +181,7 @@ def fit_likeliest(
 ) -> tuple[Reading, FitResult]:
     """Fit a pair to every likely reading of what a model stated; the reading of the highest score, and its fit.
 
-    Each fit has its own start: one that goes on from another reading's fit stays near it, and tells less.
+    Each fit has its own start, so that none is favoured by the fit of another reading.
 
     Args:
         exchange: begin with the two people exchanged where the contacts lie closer that way (APU's rule, see
