@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from apu.body.model import BodyModel
+from apu.body.skinning import Pose
 from apu.camera import project
 from apu.types import BodyParams, BodyPart, Camera, Contact, MeshEstimate, PairObservation, Side
 
@@ -84,3 +85,15 @@ def scene(body: BodyModel) -> Scene:
 def observed() -> Callable[..., PairObservation]:
     """How a truth is seen; see `observe`."""
     return observe
+
+
+def five_metres_off(body_pose: np.ndarray) -> Pose:
+    """Two people side by side who face the camera, so bent (2, 21, 3)."""
+    return Pose.of(
+        BodyParams(
+            global_orient=np.array([[np.pi, 0, 0]] * 2, np.float32),
+            body_pose=body_pose,
+            betas=np.zeros((2, 11), np.float32),
+            transl=np.array([[-0.4, 0, 5], [0.4, 0, 5]], np.float32),
+        )
+    )

@@ -13,10 +13,10 @@ from apu.fit.proxy import fit_body
 from apu.fit.relief import NUM_BONES, distinguishable, mirrored, readings, touching, with_limbs
 from apu.metrics import joint_pa_mpjpe
 from apu.synth.draw import draw_scene
-from apu.types import SMPL_JOINTS, BodyParams, Contact, PairObservation
+from apu.types import SMPL_JOINTS, Contact, PairObservation
 
 from . import conftest as exact
-from .conftest import contact, part
+from .conftest import contact, five_metres_off, part
 
 ARM = [SMPL_JOINTS.index(f"left_{joint}") for joint in ("shoulder", "elbow", "wrist")]
 
@@ -34,14 +34,7 @@ def start() -> Pose:
     for side, sign in (("left", -1.0), ("right", 1.0)):
         turns[:, SMPL_JOINTS.index(f"{side}_shoulder") - 1] = (0.2, 0.7 * sign, 0.3)
         turns[:, SMPL_JOINTS.index(f"{side}_elbow") - 1] = (0.0, 0.6 * sign, 0.0)
-    return Pose.of(
-        BodyParams(
-            global_orient=np.array([[np.pi, 0, 0]] * 2, np.float32),
-            body_pose=turns,
-            betas=np.zeros((2, 11), np.float32),
-            transl=np.array([[-0.4, 0, 5], [0.4, 0, 5]], np.float32),
-        )
-    )
+    return five_metres_off(turns)
 
 
 @pytest.fixture

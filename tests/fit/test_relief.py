@@ -11,7 +11,9 @@ from apu.body.model import BodyModel
 from apu.body.skinning import Pose, stack
 from apu.fit.proxy import fit_body
 from apu.fit.relief import NUM_BONES, distinguishable, limb_readings, mirrored, nearest_reading, readings, touching
-from apu.types import SMPL_JOINTS, BodyParams, BodyPart, Contact, Side
+from apu.types import SMPL_JOINTS, BodyPart, Contact, Side
+
+from .conftest import five_metres_off
 
 SHOULDER, ELBOW = (SMPL_JOINTS.index(f"right_{name}") for name in ("shoulder", "elbow"))
 
@@ -27,14 +29,7 @@ def pose() -> Pose:
     turns = np.zeros((2, 21, 3), np.float32)
     turns[:, SHOULDER - 1] = (0.2, 0.7, 0.3)
     turns[:, ELBOW - 1] = (0.0, 0.6, 0.0)
-    return Pose.of(
-        BodyParams(
-            global_orient=np.array([[np.pi, 0, 0]] * 2, np.float32),
-            body_pose=turns,
-            betas=np.zeros((2, 11), np.float32),
-            transl=np.array([[-0.4, 0, 5], [0.4, 0, 5]], np.float32),
-        )
-    )
+    return five_metres_off(turns)
 
 
 def bones(*which: int) -> torch.Tensor:
