@@ -362,8 +362,11 @@ def _fit_sentence(
     kept = "" if fit.kept else " The automatic filter would drop this pair."
     used = _used(fit)
     others = len(fit.contacts) - len(used)
-    given_up = f", without {others} other{'s' * (others > 1)}," if others else ""
-    return f"Fitted to {_count(used)}{given_up} in {fit.seconds:.1f} s{otherwise}.{swapped}{kept}"
+    if others and not used:
+        to = f"none of {_count(fit.contacts)}"
+    else:
+        to = _count(used) + (f", without {others} other{'s' * (others > 1)}," if others else "")
+    return f"Fitted to {to} in {fit.seconds:.1f} s{otherwise}.{swapped}{kept}"
 
 
 def waits(ahead: Sequence[str], idle: str) -> str:
@@ -392,4 +395,4 @@ def _used(fit: FitRecord) -> list[Contact]:
 
 
 def _count(contacts: Sequence[Contact]) -> str:
-    return "1 contact" if len(contacts) == 1 else f"{len(contacts)} contacts"
+    return {0: "no contact", 1: "1 contact"}.get(len(contacts), f"{len(contacts)} contacts")

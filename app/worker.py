@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ import torch
 from app.jobs import last_fit, run_fan, run_fit
 from apu.body.model import BodyModel, load_body
 from apu.errors import ApuError, InputError
-from apu.files import load_npz
 from apu.fit import FitCancelled, FitProgress
 from apu.types import BodyParams
 from review_db import JobRecord, Workspace
@@ -79,12 +77,12 @@ def carry_out(workspace: Workspace, job: JobRecord, name: str, body: BodyModel) 
 
 
 def beginning(workspace: Workspace, job: JobRecord, body: BodyModel) -> BodyParams | None:
-    """Where a fit goes on from: where the one that it stands instead of had come to, else `last_fit`; None: afresh."""
+    """Where a fit goes on from: the pair's `last_fit`; None: afresh.
+
+    Not where a fit had come to that an edit has outdated: its limbs lie where the contacts of then drew them.
+    """
     if job.options.get("afresh"):
         return None
-    if job.preview is not None:
-        with suppress(InputError):  # it is a convenience that may be gone
-            return BodyParams(**load_npz(job.preview))
     last = last_fit(workspace.pair(job.pair), body)
     return workspace.fit(last.id).params if last else None
 

@@ -86,8 +86,8 @@ class Jobs:
             kind, pair, revision, curator, options: as in `JobRecord`.
             prepared: nobody waits for it, so it runs once nothing else is to do. One that is asked for after all no
                 longer waits for that.
-            instead: of the curator's other open jobs of this kind and pair, which are outdated: they end, and the state
-                that a running one has reached is where this one begins.
+            instead: of the curator's other open jobs of this kind and pair, which are outdated: they end, and the
+                preview of a running one stays in view until this one has its own.
         """
         with self._database.write() as connection:
             job = _queue(connection, kind, pair, revision, curator, options or {}, prepared=prepared)
@@ -105,9 +105,7 @@ class Jobs:
         ).fetchall()
         for other in others:
             _cancel(connection, other["id"])
-            # At first shape and depth are still far off: then an earlier fit is the better beginning.
-            arrived = other["state"] == "queued" or json.loads(other["progress"]).get("stage") == 2
-            if other["preview"] and arrived:
+            if other["preview"]:
                 path, name = self._files.path("progress", other["preview"]), f"{job}{Path(other['preview']).suffix}"
                 with suppress(FileNotFoundError):  # it has ended meanwhile
                     self._files.write(self._files.path("progress", name), path.read_bytes())

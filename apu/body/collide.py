@@ -16,7 +16,6 @@ and as long as it is large it is not near.
 """
 
 import threading
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ import warp as wp
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from apu.body.kernels import torch_stream
+from apu.body.kernels import launch, torch_stream
 
 _SPACING = 8.0
 """Metres between bodies of a batch: more than any body's reach, so that no query finds a neighbour's surface."""
@@ -196,22 +195,10 @@ class Collider:
         before, depth_before = self._last or (points, torch.zeros_like(points[..., 0]))
         depth, bary = torch.empty_like(depth_before), torch.empty_like(points)
         face = torch.empty_like(depth_before, dtype=torch.int32)
-        vectors, numbers = (
-            partial(wp.from_torch, dtype=wp.vec3, return_ctype=True),
-            partial(wp.from_torch, return_ctype=True),
-        )
-        inputs = [
-            self._mesh.id,
-            self._faces_per_body,
-            *map(vectors, (self._cells, *self._box, points, before)),
-            *map(numbers, (depth_before, self._moved)),
-            ignored,
-            once,
-            *map(numbers, (depth, face)),
-            vectors(bary),
-        ]
-        with torch_stream(points):
-            wp.launch(_closest, dim=points.shape[:2], inputs=inputs, device=self.device)
+        launch(
+            _closest, points.shape[:2], self._mesh.id, self._faces_per_body,
+            self._cells, *self._box, points, before, depth_before, self._moved, ignored, once, depth, face, bary,
+        )  # fmt: skip
         self._last, self._moved = (points, depth), torch.zeros_like(self._moved)
         return Inside(depth, face, bary)
 

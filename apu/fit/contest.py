@@ -88,15 +88,24 @@ def distinct(
     return (~doubled[pair, place]).nonzero()[:, 0]
 
 
-def on_the_floor_or_carried(objective: Objective, rows: Int[Tensor, "N"], pose: Pose, phase: Phase) -> Objective:
-    """Of each start with both people on the floor or one of them carried, what is lowest as they lie."""
-    others, of = objective.each_carried()
-    as_they_lie = Ahead(objective, rows, pose, objective.evaluate(pose, phase).total)
-    if len(of):
-        carried = Ahead(others, rows[of], pose[of], others.evaluate(pose[of], phase).total)
-        as_they_lie = as_they_lie.joined(carried)
-    lowest = as_they_lie[leading(as_they_lie.value, as_they_lie.rows, 1)]
-    return lowest.objective[lowest.rows.argsort()]  # one of each start, and in the order of the starts again
+def on_the_floor_or_carried(
+    objective: Objective, earlier: Int[Tensor, "refits"], pose: Pose, phase: Phase
+) -> Objective:
+    """Of every refit all starts with both people on the floor or with one carried: what is lowest at the earlier fit.
+
+    Args:
+        earlier: the starts that are earlier fits; those that follow one are of the same refit.
+    """
+    lies = objective[earlier]
+    others, of = lies.each_carried()
+    if not len(of):
+        return objective
+    rows, everybody = torch.cat([torch.arange(len(earlier), device=earlier.device), of]), lies.joined(others)
+    value = everybody.evaluate(pose[earlier[rows]], phase).total
+    lowest = leading(value, rows, 1)
+    ends = everybody.problem[lowest[rows[lowest].argsort()]]  # one of each refit, in their order again
+    refit = torch.searchsorted(earlier, torch.arange(len(objective.problem), device=earlier.device), right=True) - 1
+    return objective.with_stands(ends.stands[refit], (ends.given_up - lies.problem.given_up)[refit])
 
 
 def first_phase(

@@ -129,6 +129,11 @@ class Objective:
         """Of every pair two objectives with one of the people carried; see `Problem.each_carried`."""
         return self._rivals(*self.problem.each_carried(self.options.carried))
 
+    def with_stands(self, stands: Float[Tensor, "N P"], paid: Float[Tensor, "N"]) -> "Objective":
+        """With people on the floor or carried, as `Problem.stands`, and what that costs."""
+        problem = replace(self.problem, stands=stands, given_up=self.problem.given_up + paid)
+        return self._rivals(problem, torch.arange(len(problem), device=stands.device))[0]
+
     def mirrored(self, which: Bool[Tensor, "N P 8"]) -> "Objective":
         """With bones of L_init mirrored in depth; see `Problem.mirrored`."""
         problem = self.problem.mirrored(which, self.body.skin.skeleton, self.options.mirror)

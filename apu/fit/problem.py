@@ -15,7 +15,7 @@ from apu.fit.options import PART_SAMPLES, FitOptions
 from apu.fit.proxy import FitBody
 from apu.fit.relief import mirrored, mirrored_limbs, touching
 from apu.metrics import units_512, used_confidence
-from apu.types import BODY_25, SMPL_JOINTS, Contact, PairObservation
+from apu.types import BODY_25, SMPL_JOINTS, BodyParams, Contact, PairObservation
 
 _MOST_TILT = 0.6
 """Radians of lean along the viewing direction that may be a mistake; more is a person who bends or lies."""
@@ -133,6 +133,20 @@ def check_observation(observation: PairObservation, options: FitOptions) -> None
                 f"{observation.image}: person {'AB'[person]}'s initial mesh must be in front of the camera and nearer "
                 f"than {_FURTHEST:.0f} m, got a depth of {depth:.1f} m; check the mesh, or fit without it"
             )
+
+
+def check_earlier(params: BodyParams, observation: PairObservation) -> None:
+    """See that a fit to go on from has two people whom the camera can see.
+
+    Raises:
+        FitError: it has not.
+    """
+    depth = params.transl[:, 2]
+    if len(depth) != 2 or not params.finite or not ((depth > 0) & (depth < _FURTHEST)).all():
+        raise FitError(
+            f"{observation.image}: the fit to go on from must be finite, with two people in front of the camera and "
+            f"nearer than {_FURTHEST:.0f} m, got depths of {', '.join(f'{d:.1f}' for d in depth)} m; fit afresh"
+        )
 
 
 def build_problem(

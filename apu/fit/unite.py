@@ -32,7 +32,7 @@ from apu.fit.contest import (
 from apu.fit.kicks import kicked_starts, locked_pairs
 from apu.fit.objective import Objective
 from apu.fit.options import FitOptions, Phase
-from apu.fit.problem import build_problem, check_observation
+from apu.fit.problem import build_problem, check_earlier, check_observation
 from apu.fit.proxy import FitBody, fit_body
 from apu.fit.relief import mirrored, mirrored_limbs, nearest_reading, readings, touching, with_limbs
 from apu.fit.start import facings, initial_pose, nearest_facing
@@ -71,7 +71,8 @@ def fit_pair(
         progress: called after every step. cancelled: asked after every step.
 
     Raises:
-        FitError: no usable keypoint, or nothing finite came out. FitCancelled: `cancelled` said so.
+        FitError: no usable keypoint, a `start` out of the camera's sight, or nothing finite came out.
+        FitCancelled: `cancelled` said so.
     """
     (result,) = fit_pairs(
         [observation], [contacts], body, options=options, starts=None if start is None else [start], before=[before],
@@ -160,6 +161,8 @@ def _fit_together(
     for pair, observation in enumerate(observations):
         try:
             check_observation(observation, options)
+            if starts is not None:
+                check_earlier(starts[pair], observation)
             guesses[pair] = guess = initial_pose(observation, prepared, observe=lambda _: check_cancelled(cancelled))
         except FitCancelled:
             raise
@@ -300,8 +303,8 @@ def _solve(
     options, owner = objective.options, watch.owner.to(begin.transl.device)
     first, *rest = phases
     every = torch.arange(len(owner), device=owner.device)
-    if not again:  # who was carried at the end of an earlier fit still is
-        objective = on_the_floor_or_carried(objective, every, begin, first)
+    if len(earlier):  # who was carried at the end of an earlier fit still is
+        objective = on_the_floor_or_carried(objective, earlier, begin, first)
     most = options.leading if again else options.refit_leading
     ahead = first_phase(objective, every, begin, first, watch, owner, most)
     if again:

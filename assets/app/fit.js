@@ -46,7 +46,7 @@ function buttons(now, job, running) {
   const small = (action, label, key, title) => button(action, label, key, {class: "small", title});
   if (running && !job.outdated)
     return [button("cancel", job.cancelling ? "Stopping …" : "Cancel", "Esc", {class: "primary", disabled: job.cancelling})];
-  const main = now.action ?? {act: "fit", label: running ? "Refit from here" : now.fitted ? "Refit" : "Fit", key: "⏎"};
+  const main = now.action ?? {act: "fit", label: running ? "Refit with the new contacts" : now.fitted ? "Refit" : "Fit", key: "⏎"};
   return [
     button(main.act, main.label, main.key || null, {class: "primary"}),
     h("div", {class: "more"},

@@ -130,7 +130,7 @@ def test_every_edit_is_refitted_where_that_is_switched_on_and_supersedes_the_las
         )
 
 
-def test_an_edit_during_a_fit_offers_a_refit_from_where_it_is(
+def test_an_edit_during_a_fit_offers_a_refit_which_keeps_in_view_where_that_one_was(
     make_workspace: Callable[..., Path], serve: Callable[..., str], visit: Callable[..., Page]
 ) -> None:
     path = make_workspace(1)
@@ -144,7 +144,7 @@ def test_an_edit_during_a_fit_offers_a_refit_from_where_it_is(
         page.keyboard.press("f")
         said = page.locator(".fit .words [role=status]")
         expect(said).to_have_text("The contacts have changed since this fit began.", timeout=SLOW)
-        page.get_by_role("button", name="Refit from here ⏎").click()
+        page.get_by_role("button", name="Refit with the new contacts ⏎").click()
         until(lambda: not beat(workspace, job, 3, stage=2), "the outdated fit is told to stop", seconds=60)
         workspace.jobs.stopped(job.id, "test")
         newer = claim(workspace)

@@ -133,4 +133,4 @@ def test_contacts_that_the_fit_did_without_are_not_counted_as_fitted(make_worksp
 
     assert said(1.0, 0.5).startswith("Fitted to 2 contacts in ")
     assert said(1.0, 0.0).startswith("Fitted to 1 contact, without 1 other, in ")
-    assert said(0.0, 0.0).startswith("Fitted to 0 contacts, without 2 others, in ")
+    assert said(0.0, 0.0).startswith("Fitted to none of 2 contacts in ")

@@ -195,7 +195,7 @@ def test_without_contacts_before_or_now_a_fit_begins_afresh(workspace: Workspace
     assert last_fit(workspace.pair(1), body) is None
 
 
-def test_a_fit_goes_on_from_where_the_one_before_was_stopped(workspace: Workspace, body: BodyModel) -> None:
+def test_a_fit_does_not_begin_where_one_of_outdated_contacts_was_stopped(workspace: Workspace, body: BodyModel) -> None:
     from .conftest import standing
 
     job = claimed(workspace)
@@ -204,9 +204,12 @@ def test_a_fit_goes_on_from_where_the_one_before_was_stopped(workspace: Workspac
     workspace.jobs.queue("fit", 1, revision=9, curator="tester", instead=True)
     later = workspace.jobs.claim("w")
     assert later is not None
+    assert later.preview is not None
+    assert beginning(workspace, later, body) is None
+    run_fit(workspace, 1, body, options=FitOptions(schedule=FitOptions().schedule[:1]))
     begun = beginning(workspace, later, body)
     assert begun is not None
-    np.testing.assert_array_equal(begun.transl, standing(depth=0.07).transl)
+    np.testing.assert_array_equal(begun.transl, workspace.fit(workspace.pair(1).fits[-1].id).params.transl)
 
 
 def test_a_fan_is_fitted_as_one_batch_ranked_and_taken_with_its_fit(workspace: Workspace, body: BodyModel) -> None:

@@ -174,6 +174,20 @@ def test_a_mesh_that_the_camera_cannot_see_is_named(scene, body: BodyModel, dept
         fit_pair(replace(scene.observation, estimate=replace(estimate, joints=joints)), (), body)
 
 
+@pytest.mark.parametrize("depth", [-10.0, 10_000.0, np.nan])
+def test_a_fit_to_go_on_from_that_the_camera_cannot_see_is_named(
+    scene, touch: Contacts, fitted: FitResult, body: BodyModel, depth: float
+) -> None:
+    transl = fitted.params.transl.copy()
+    transl[1, 2] = depth
+    away = replace(fitted.params, transl=transl)
+    with pytest.raises(FitError, match=r"scene\.png: the fit to go on from must be finite, with two people"):
+        fit_pair(scene.observation, touch, body, start=away)
+    other, good = fit_pairs([scene.observation] * 2, [touch] * 2, body, starts=[away, fitted.params])
+    assert isinstance(other, FitError)
+    assert isinstance(good, FitResult)
+
+
 def test_pairs_fitted_together_are_fitted_as_alone(scene, touch: Contacts, observed, body: BodyModel) -> None:
     """Others in the batch, other sizes of it, one that cannot be fitted: a pair's fit stays what it is.
 

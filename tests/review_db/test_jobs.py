@@ -245,7 +245,7 @@ def test_ones_own_earlier_fits_are_counted_too(workspace, pair) -> None:
     assert workspace.jobs.ahead(jobs[2]) == ("ana", "ana")
 
 
-def test_a_newer_fit_ends_the_outdated_one_and_begins_where_that_one_is(workspace, pair) -> None:
+def test_a_newer_fit_ends_the_outdated_one_and_keeps_its_preview_in_view(workspace, pair) -> None:
     old = workspace.jobs.queue("fit", pair, revision=1, curator="ana")
     workspace.jobs.claim("w")
     workspace.jobs.heartbeat(old, "w", progress={"stage": 2}, preview=(".npz", b"state"))
@@ -261,14 +261,6 @@ def test_a_newer_fit_ends_the_outdated_one_and_begins_where_that_one_is(workspac
     assert [path.name for path in begun.parent.iterdir()] == [begun.name]
     workspace.jobs.cancel(newer)
     assert list(begun.parent.iterdir()) == []
-
-
-def test_a_fit_that_has_hardly_begun_is_no_beginning(workspace, pair) -> None:
-    old = workspace.jobs.queue("fit", pair, revision=1, curator="ana")
-    workspace.jobs.claim("w")
-    workspace.jobs.heartbeat(old, "w", progress={"stage": 1}, preview=(".npz", b"state"))
-    new = workspace.jobs.queue("fit", pair, revision=2, curator="ana", instead=True)
-    assert workspace.jobs.get(new).preview is None
 
 
 def test_others_fits_stay_when_one_queues_anew(workspace, pair) -> None:
