@@ -37,4 +37,4 @@ def test_a_layout_that_is_remembered_keeps_no_memory() -> None:
     assert as_array(tensor, wp.vec3).data == tensor.data_ptr()
     del tensor
     gc.collect()
-    assert not [o for o in gc.get_objects() if isinstance(o, torch.Tensor) and o.shape == (3, 977, 3)]
+    assert not [o for o in gc.get_objects() if type(o) is torch.Tensor and o.shape == (3, 977, 3)]
