@@ -18,7 +18,7 @@ from app.actions import EDITS, FITS, Action
 from app.doubts import probably_wrong
 from app.pictures import Pictures
 from app.queueing import Line
-from app.screen import NO_FAN, Json, contacts_revision, job_screen, pair_screen
+from app.screen import NO_FAN, Json, job_screen, outdates, pair_screen
 from app.sight import Sight
 from apu.body.parts import PARTS
 from apu.errors import ApuError, ConflictError, StoreError
@@ -137,9 +137,7 @@ class Desk:
         job = fitting.latest(self._workspace, pair, "fit")
         fan = self._workspace.fans.get(pair)
         return {
-            "job": job_screen(
-                job, jobs.ahead(job.id) if job else (), revision=contacts_revision(record), idle=self._idle
-            ),
+            "job": job_screen(job, jobs.ahead(job.id) if job else (), outdated=outdates(record, job), idle=self._idle),
             "fan": self._fan(pair, fan),
             "revision": record.sheet.revision,
             "fits": len(record.fits),

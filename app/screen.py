@@ -15,7 +15,7 @@ from app.meshes import Meshes, Picture, Source, crop_box
 from apu.body.lines import part_lines
 from apu.camera import project
 from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyPart, Contact, Decision, PairObservation, Side, Verdict
-from review_db.edits import Decide, Edit, SetNote, SheetContact, TakeVersion
+from review_db.edits import Decide, Edit, SetNote, SheetContact, TakeVersion, Undo
 from review_db.records import DecisionRecord, FitRecord, JobRecord, PairRecord, PairState
 
 Json = dict[str, Any]
@@ -96,7 +96,7 @@ def pair_screen(
         "fitList": [] if no_mesh else fit_list(record),
         "fitSentence": _fit_sentence(fit, job, worker, record, ahead, idle),
         "worker": worker,
-        "job": job_screen(job, ahead, revision=contacts_revision(record), idle=idle),
+        "job": job_screen(job, ahead, outdated=outdates(record, job), idle=idle),
         "action": _next_action(fit, job, worker),
         "terms": terms,
         "start": pictures_of(None if no_mesh else start_meshes(record)),
@@ -139,10 +139,17 @@ def fit_list(record: PairRecord) -> list[Json]:
     return rows
 
 
-def contacts_revision(record: PairRecord) -> int:
-    """The revision that last changed the contacts: notes and decisions outdate no fit."""
-    changes = (entry.revision for entry in record.history if not isinstance(entry.edit, SetNote | Decide))
-    return max(changes, default=0)
+def outdates(record: PairRecord, job: JobRecord | None) -> bool:
+    """Whether the contacts have changed since a fit was asked for; notes, decisions and what was undone change none."""
+    return job is not None and _standing(record, job.revision) != _standing(record, record.sheet.revision)
+
+
+def _standing(record: PairRecord, revision: int) -> list[int]:
+    """The edits of contacts that stood at a revision."""
+    entries = [entry for entry in record.history if entry.revision <= revision]
+    undone = {entry.edit.revision for entry in entries if isinstance(entry.edit, Undo)}
+    others = (entry for entry in entries if not isinstance(entry.edit, SetNote | Decide | Undo))
+    return [entry.revision for entry in others if entry.revision not in undone]
 
 
 def _next_action(fit: FitRecord | None, job: JobRecord | None, worker: str) -> Json | None:
@@ -155,7 +162,7 @@ def _next_action(fit: FitRecord | None, job: JobRecord | None, worker: str) -> J
 
 
 def job_screen(
-    job: JobRecord | None, ahead: Sequence[str] = (), *, revision: int | None = None, idle: str = ""
+    job: JobRecord | None, ahead: Sequence[str] = (), *, outdated: bool = False, idle: str = ""
 ) -> Json | None:
     """Where a fit stands, in numbers and in one sentence; `outdated`: the contacts are not those it began with."""
     if job is None:
@@ -167,7 +174,7 @@ def job_screen(
         "revision": job.revision,
         "state": job.state,
         "cancelling": job.cancelling,
-        "outdated": revision is not None and job.revision < revision,
+        "outdated": outdated,
         "sentence": _job_sentence(job, ahead, idle),
         "fraction": progress.get("fraction", 0.0),
         "terms": progress.get("terms", {}),

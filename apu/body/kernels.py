@@ -22,6 +22,9 @@ from torch import Tensor
 wp.config.log_level = logging.ERROR  # before anything of Warp's is used: it would greet on standard output
 
 _SCALARS = {torch.float32: wp.float32, torch.float64: wp.float64}
+_LAYOUTS: dict[tuple[Any, ...], Any] = {}
+"""An array of every layout that was met; only how it lies is used, not where."""
+_MOST_LAYOUTS = 4096
 _BONES = wp.constant(22)
 _SHAPES = wp.constant(11)
 
@@ -53,20 +56,16 @@ def as_array(tensor: Tensor, dtype: type) -> Any:
     The caller keeps the tensor as long as the kernel runs. Warp's own conversion takes 2 us, which a fit would spend
     five thousand times, so that it is asked once for each layout.
     """
-    like = _layout(tensor.shape, tensor.stride(), tensor.dtype, tensor.device, dtype)
+    layout = tensor.shape, tensor.stride(), tensor.dtype, dtype
+    like = _LAYOUTS.get(layout)
+    if like is None:
+        like = wp.from_torch(tensor, dtype=dtype, requires_grad=False, return_ctype=True)
+        like._ref = None  # the tensor is not kept
+        if len(_LAYOUTS) >= _MOST_LAYOUTS:
+            _LAYOUTS.clear()
+        _LAYOUTS[layout] = like
     array = type(like).from_buffer_copy(like)
     array.data = tensor.data_ptr()
-    return array
-
-
-@lru_cache(maxsize=4096)
-def _layout(
-    shape: torch.Size, stride: tuple[int, ...], precision: torch.dtype, device: torch.device, dtype: type
-) -> Any:
-    """An array of this layout that has no numbers."""
-    some = torch.empty_strided(shape, stride, dtype=precision, device=device)
-    array = wp.from_torch(some, dtype=dtype, requires_grad=False, return_ctype=True)
-    array._ref = None  # the memory is not kept
     return array
 
 

@@ -91,10 +91,10 @@ def distinct(
 def on_the_floor_or_carried(
     objective: Objective, earlier: Int[Tensor, "refits"], pose: Pose, phase: Phase
 ) -> Objective:
-    """Of every refit all starts with both people on the floor or with one carried: what is lowest at the earlier fit.
+    """All starts of a refit with both people on the floor or with one carried: what is lowest at the earlier fit.
 
     Args:
-        earlier: the starts that are earlier fits; those that follow one are of the same refit.
+        earlier: the starts that are earlier fits; those up to the next go on from it, under the same keypoints.
     """
     lies = objective[earlier]
     others, of = lies.each_carried()

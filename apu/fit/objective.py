@@ -129,6 +129,10 @@ class Objective:
         """Of every pair two objectives with one of the people carried; see `Problem.each_carried`."""
         return self._rivals(*self.problem.each_carried(self.options.carried))
 
+    def each_put_down(self) -> tuple["Objective", Int[Tensor, "M"]]:
+        """Of every pair of whom one is carried the objective with both on the floor; see `Problem.each_put_down`."""
+        return self._rivals(*self.problem.each_put_down(self.options.carried))
+
     def with_stands(self, stands: Float[Tensor, "N P"], paid: Float[Tensor, "N"]) -> "Objective":
         """With people on the floor or carried, as `Problem.stands`, and what that costs."""
         problem = replace(self.problem, stands=stands, given_up=self.problem.given_up + paid)

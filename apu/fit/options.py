@@ -19,6 +19,17 @@ def _check_positive(options: object, names: Sequence[str], *, zero: bool = False
                 raise ValueError(f"{name} must be {'zero or ' * zero}positive and finite, got {values}")
 
 
+def check_whole(least: int, **values: object) -> None:
+    """See that values are whole numbers, none below `least`.
+
+    Raises:
+        ValueError: one is not, by its name.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number from {least} on, got {value}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Phase:
     """One phase of the annealed objective.
@@ -48,7 +59,8 @@ class Phase:
             raise ValueError(
                 f"contact_samples must be a whole number from 1 to {PART_SAMPLES}, got {self.contact_samples}"
             )
-        _check_positive(self, ["keypoint_scale", "contact_temperature", "steps", "enough"])
+        check_whole(1, steps=self.steps)
+        _check_positive(self, ["keypoint_scale", "contact_temperature", "enough"])
         _check_positive(self, ["penetration", "contact"], zero=True)
 
 
@@ -169,9 +181,11 @@ class FitOptions:
         if not (self.schedule and self.refit):
             raise ValueError("schedule and refit must have at least one phase each")
         sigmas = [field.name for field in fields(self) if field.name.endswith("_sigma")]
-        _check_positive(
-            self, [*sigmas, "max_seconds", "contact_pairs", "leading", "refit_leading", "reprojection_limit"]
-        )
+        if len(self.transl_sigma) != 3:
+            raise ValueError(f"transl_sigma must have one number for each of x, y and z, got {self.transl_sigma}")
+        _check_positive(self, [*sigmas, "max_seconds", "reprojection_limit"])
+        check_whole(1, contact_pairs=self.contact_pairs, leading=self.leading, refit_leading=self.refit_leading)
+        check_whole(0, kicks=self.kicks)
         zero = (
             "min_confidence",
             "border",
@@ -184,7 +198,7 @@ class FitOptions:
             "mirror",
             "strain",
         )
-        _check_positive(self, [*zero, "kick_depth", "kicks"], zero=True)
+        _check_positive(self, [*zero, "kick_depth"], zero=True)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the record kept with a fit."""

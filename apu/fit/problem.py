@@ -15,14 +15,19 @@ from apu.fit.options import PART_SAMPLES, FitOptions
 from apu.fit.proxy import FitBody
 from apu.fit.relief import mirrored, mirrored_limbs, touching
 from apu.metrics import units_512, used_confidence
-from apu.types import BODY_25, SMPL_JOINTS, BodyParams, Contact, PairObservation
+from apu.types import BODY_25, NUM_BETAS, SMPL_JOINTS, BodyParams, Contact, PairObservation
 
 _MOST_TILT = 0.6
 """Radians of lean along the viewing direction that may be a mistake; more is a person who bends or lies."""
 _MOST_DOUBTED = 8
 """Contacts of a pair, the least sure ones, that a fit may go without: each is another start."""
 _FURTHEST = 100.0
-"""Metres of depth that an initial mesh may have."""
+"""Metres that people may be away."""
+_OF_TWO = {
+    "global_orient": (2, 3), "body_pose": (2, 21, 3), "betas": (2, NUM_BETAS), "transl": (2, 3),
+    "hand_pose": (2, 30, 3),
+}  # fmt: skip
+"""Shapes of two people's parameters."""
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINTS)}
 _POINT = {name: i for i, name in enumerate(BODY_25)}
 _ANKLES = [_POINT["left_ankle"], _POINT["right_ankle"]]
@@ -99,6 +104,12 @@ class Problem:
         stands = some.stands.index_put((at, person), some.stands.new_zeros(()))
         return replace(some, stands=stands, given_up=some.given_up + price), pairs
 
+    def each_put_down(self, price: float) -> tuple["Problem", Int[Tensor, "M"]]:
+        """Every pair of whom one is carried with both on the floor again, and which of these pairs each of the M is."""
+        pairs = (self.stands == 0).any(-1).nonzero()[:, 0]
+        some = self[pairs]
+        return replace(some, stands=torch.ones_like(some.stands), given_up=some.given_up - price), pairs
+
     def mirrored(self, which: Bool[Tensor, "N P 8"], skeleton: Skeleton, price: float) -> "Problem":
         """With some bones of L_init mirrored in depth; each limb that no contact names has its price.
 
@@ -136,17 +147,23 @@ def check_observation(observation: PairObservation, options: FitOptions) -> None
 
 
 def check_earlier(params: BodyParams, observation: PairObservation) -> None:
-    """See that a fit to go on from has two people whom the camera can see.
+    """See that a fit to go on from is of two people who are in front of the camera.
 
     Raises:
         FitError: it has not.
     """
-    depth = params.transl[:, 2]
-    if len(depth) != 2 or not params.finite or not ((depth > 0) & (depth < _FURTHEST)).all():
-        raise FitError(
-            f"{observation.image}: the fit to go on from must be finite, with two people in front of the camera and "
-            f"nearer than {_FURTHEST:.0f} m, got depths of {', '.join(f'{d:.1f}' for d in depth)} m; fit afresh"
-        )
+    shapes = {name: array.shape for name, array in params.arrays().items()}
+    if shapes != _OF_TWO:
+        wrong = ", ".join(f"{name} of {shape}" for name, shape in shapes.items() if shape != _OF_TWO[name])
+        trouble = f"have the parameters of two people, got {wrong}"
+    elif not params.finite:
+        trouble = "be finite"
+    elif not (np.abs(params.transl) < _FURTHEST).all() or not (params.transl[:, 2] > 0).all():
+        places = " and ".join(f"({x:.3g}, {y:.3g}, {z:.3g})" for x, y, z in params.transl)
+        trouble = f"have both people in front of the camera and nearer than {_FURTHEST:.0f} m, got {places} m"
+    else:
+        return
+    raise FitError(f"{observation.image}: the fit to go on from must {trouble}; fit afresh")
 
 
 def build_problem(

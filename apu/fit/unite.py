@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from apu.fit.contest import (
 )
 from apu.fit.kicks import kicked_starts, locked_pairs
 from apu.fit.objective import Objective
-from apu.fit.options import FitOptions, Phase
+from apu.fit.options import FitOptions, Phase, check_whole
 from apu.fit.problem import build_problem, check_earlier, check_observation
 from apu.fit.proxy import FitBody, fit_body
 from apu.fit.relief import mirrored, mirrored_limbs, nearest_reading, readings, touching, with_limbs
@@ -65,8 +66,8 @@ def fit_pair(
         observation: keypoints, camera and first guess. contacts: with their weights W, people in that order.
         body: the model to fit; the fit runs on its device. options: None for the defaults.
         start: a fit of the same pair under other contacts, to go on from (a warm refit): in half the time about as
-            good as a first fit, but not from a fit without any contact. before: that fit's contacts; limbs that only
-            these name begin anew.
+            good as a first fit, but not from a fit without any contact. before: that fit's contacts; limbs that these
+            or the new ones name begin anew, too.
         seed: kept with the result; the fit itself draws no random numbers.
         progress: called after every step. cancelled: asked after every step.
 
@@ -104,7 +105,8 @@ def fit_pairs(
         options: `max_seconds` counts per pair: a batch of N may take N times as long, and its pairs share that time.
 
     Raises:
-        ValueError: the lists differ in length. FitCancelled: `cancelled` said so.
+        ValueError: the lists differ in length, or `threads` is no whole number from 1 on.
+        FitCancelled: `cancelled` said so.
     """
     before = [()] * len(observations) if before is None else before
     lists = {"observations": observations, "contacts": contacts}
@@ -112,6 +114,7 @@ def fit_pairs(
     if len({len(each) for each in lists.values()}) > 1:
         lengths = ", ".join(f"{name}: {len(each)}" for name, each in lists.items())
         raise ValueError(f"fit_pairs takes lists that are equally long, one entry per pair, got {lengths}")
+    check_whole(1, threads=threads)
     size = _TOGETHER if body.device.type == "cpu" else max(1, len(observations))
     chunks = [slice(first, first + size) for first in range(0, len(observations), size)]
     fit_body(body)  # once, before several threads want it
@@ -293,22 +296,25 @@ def _solve(
 ) -> "list[_End]":
     """Anneal every start, the leading ones of each pair to the end, and the lowest of each `again` from its end.
 
-    `earlier` are the rows that begin at the fit that a refit goes on from: none ends higher than these lie. `again` is
-    for what is strained at the end: contacts that pull, or people inside each other. A refit has none.
+    `earlier` are the rows that begin at the fit that a refit goes on from: it never ends higher than these lie. `again`
+    is for what is strained at the end: contacts that pull, or people inside each other. A refit has none.
 
     The leading ones compete with fits in which one person carries the other, and with fits without one of the contacts
     that a program stated: a floor that does not carry, or a contact that is not there, costs the other terms more than
-    giving it up does. First fits then ask of limbs whether their mirror image in depth does better.
+    giving it up does. First fits then ask of limbs whether their mirror image in depth does better. A refit begins with
+    one person carried where the earlier fit lies so, and these compete with fits with both on the floor.
+
+    When the time is over a first fit, too, is held against its starts: low without interpenetration may be high with.
     """
     options, owner = objective.options, watch.owner.to(begin.transl.device)
     first, *rest = phases
     every = torch.arange(len(owner), device=owner.device)
-    if len(earlier):  # who was carried at the end of an earlier fit still is
+    if len(earlier):
         objective = on_the_floor_or_carried(objective, earlier, begin, first)
     most = options.leading if again else options.refit_leading
     ahead = first_phase(objective, every, begin, first, watch, owner, most)
-    if again:
-        ahead = against(ahead.objective.each_carried(), ahead, first, watch, owner, most)
+    lifted = ahead.objective.each_carried() if again else ahead.objective.each_put_down()
+    ahead = against(lifted, ahead, first, watch, owner, most)
     ahead = against(ahead.objective.each_without_one(), ahead, first, watch, owner, most)
     if again and not watch.late:
         ahead = limb_by_limb(ahead, first, watch, owner)
@@ -322,6 +328,8 @@ def _solve(
     ended = ahead[lowest]
     best = _Best(ended.objective, ended.rows, pose, value)
     _unlock(best, ended.pose, rest or phases, phases[-2:], watch)
+    if watch.late and again:
+        earlier = every
     if len(earlier):
         before = Ahead(objective[earlier], earlier, begin[earlier], value.new_zeros(len(earlier)))
         ended = replace(ended, pose=best.pose, value=best.value)
@@ -417,7 +425,8 @@ def _result(
         stop += "; without the floor under one of them"  # of whom does not show: they only touch each other
     params = end.pose.params()
     contacts = tuple(replace(c, weight=weight) for c, weight in zip(contacts, end.weights, strict=False))
-    if not params.finite:
+    terms = watch.history(end.row)
+    if not (params.finite and isfinite(sum(values[-1] for values in terms.values()))):
         return FitError(f"{observation.image}: the fit did not stay finite; check the initial mesh and the camera")
     posed = prepared.posed(end.pose)
     vertices = posed.vertices
@@ -425,7 +434,6 @@ def _result(
         body.keypoints_of(posed), observation, min_confidence=options.min_confidence, border=options.border
     )
     deepest, mean = penetration_depth(vertices, body.skin_faces, collider=prepared.outer.of(2))
-    terms = watch.history(end.row)
     return FitResult(
         params=params,
         start=start,

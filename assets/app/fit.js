@@ -46,7 +46,7 @@ function buttons(now, job, running) {
   const small = (action, label, key, title) => button(action, label, key, {class: "small", title});
   if (running && !job.outdated)
     return [button("cancel", job.cancelling ? "Stopping …" : "Cancel", "Esc", {class: "primary", disabled: job.cancelling})];
-  const main = now.action ?? {act: "fit", label: running ? "Refit with the new contacts" : now.fitted ? "Refit" : "Fit", key: "⏎"};
+  const main = now.action ?? {act: "fit", label: running || now.fitted ? "Refit" : "Fit", key: "⏎"};
   return [
     button(main.act, main.label, main.key || null, {class: "primary"}),
     h("div", {class: "more"},
@@ -79,7 +79,6 @@ function figure({label, person, text, unit, band, help}) {
     h("span", {class: "band"}, band ? `${BAND_ICON[band]} ${band}` : "not fitted"));
 }
 
-/** One term of the objective over the steps, each on its own scale from 0. */
 /** Terms of the fit's objective: what they are called here, and what they measure. */
 const TERMS = {
   keypoints: ["keypoints", "how far the bodies' joints are from the detected ones in the image"],

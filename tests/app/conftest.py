@@ -37,12 +37,11 @@ from apu.types import (
 )
 from review_db import Suggestion, Workspace
 
-expect.set_options(timeout=20_000)  # machines that run tests are busy
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]  # fmt: skip
 CAMERA = Camera.of_image(480, 400)
-expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 
 
 def arm(part: str, a: Side, b: Side) -> Contact:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from app.bands import BAD, GAP_CM, GOOD, LOOK
 from app.meshes import crop_box
-from app.screen import figures, pair_screen
+from app.screen import figures, outdates, pair_screen
 from apu.body.model import BodyModel
 from apu.types import FitResult, PairObservation
-from review_db import PairRecord, Workspace
+from review_db import Flip, PairRecord, SetNote, Workspace
+from review_db.edits import Edit
 
 from .conftest import STATED, observe, result
 
@@ -134,3 +135,29 @@ def test_contacts_that_the_fit_did_without_are_not_counted_as_fitted(make_worksp
     assert said(1.0, 0.5).startswith("Fitted to 2 contacts in ")
     assert said(1.0, 0.0).startswith("Fitted to 1 contact, without 1 other, in ")
     assert said(0.0, 0.0).startswith("Fitted to none of 2 contacts in ")
+
+
+def test_a_fit_is_outdated_by_edits_that_stand(make_workspace: Callable[..., Path]) -> None:
+    """Not by a note, nor by what was taken back, before it began or since."""
+    with Workspace.open(make_workspace(1)) as workspace:
+
+        def edited(edit: Edit) -> None:
+            workspace.edit_contacts(1, edit, curator="ana", revision=workspace.pair(1).sheet.revision)
+
+        def undone() -> None:
+            workspace.undo(1, curator="ana", revision=workspace.pair(1).sheet.revision)
+
+        edited(Flip(contact=1))
+        workspace.jobs.queue("fit", 1, revision=workspace.pair(1).sheet.revision, curator="ana")
+        job = workspace.jobs.claim("w")
+        assert not outdates(workspace.pair(1), None)
+        assert not outdates(workspace.pair(1), job)
+        edited(SetNote(text="look again"))
+        assert not outdates(workspace.pair(1), job)
+        edited(Flip(contact=2))
+        assert outdates(workspace.pair(1), job)
+        undone()
+        assert not outdates(workspace.pair(1), job)
+        undone()  # the note
+        undone()  # what stood when the fit began
+        assert outdates(workspace.pair(1), job)

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import roma
 import torch
 import trimesh
 
@@ -147,3 +148,28 @@ def test_a_kept_collider_gives_what_a_new_one_gives_whatever_it_was_asked_before
     assert used.of(2) is other
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(used.of, 2).result() is not other
+
+
+def test_limbs_that_swing_past_and_over_points_leave_them_on_the_right_side(body: BodyModel) -> None:
+    """A remembering collider knows the motion of every limb; one that is new asks about every point."""
+    prepared, random = fit_body(body), np.random.default_rng(2)
+    skeleton, count = prepared.skin.skeleton, int(prepared.skin_faces.max()) + 1
+    turns = torch.zeros(2, 21, 3)
+    points = torch.as_tensor(random.uniform((-0.9, -1.3, -0.4), (0.9, 0.6, 0.4), (2, 3000, 3)), dtype=torch.float32)
+    inside = []
+    for step in range(16):
+        reach = (0.02, 0.1, 0.8, 0.05)[step % 4]
+        turns = turns + reach * torch.as_tensor(random.standard_normal((2, 21, 3)), dtype=torch.float32)
+        turns = turns.clamp(-1.2, 1.2)
+        points = points + 0.1 * reach * torch.as_tensor(random.standard_normal((2, 1, 3)), dtype=torch.float32)
+        rotations = roma.rotvec_to_rotmat(torch.cat([torch.zeros(2, 1, 3), turns], 1))
+        pose = Pose(rotations, torch.zeros(2, 11), torch.zeros(2, 3))
+        skin = prepared.skin.posed(pose, skeleton.frames(pose)).points[:, :count]
+        answers = []
+        for collider in (prepared.colliders.of(2, anew=step == 0), prepared.colliders._built(2)):
+            collider.update(skin)
+            answers.append(collider.query(points, ignored=0.004).depth)
+        near = (torch.stack(answers) > -0.004).any(0)
+        torch.testing.assert_close(answers[0][near], answers[1][near], atol=1e-5, rtol=0)
+        inside.append(int((answers[1] > 0).sum()))
+    assert min(inside) > 50

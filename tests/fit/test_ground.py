@@ -217,3 +217,7 @@ class TestCarried:
         assert lifted.stands.tolist() == [[0, 1], [1, 0]]
         assert lifted.given_up.tolist() == [5.0, 5.0]
         assert len(lifted.each_carried(5.0)[1]) == 0  # nobody carries somebody who is carried
+        down, of = problem.joined(lifted).each_put_down(5.0)
+        assert of.tolist() == [4, 5]
+        assert down.stands.tolist() == [[1, 1], [1, 1]]
+        assert down.given_up.tolist() == [0.0, 0.0]

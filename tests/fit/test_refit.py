@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from apu.bench.case import draws
 from apu.body.model import BodyModel
 from apu.body.skinning import Pose, Skeleton
 from apu.fit import FitOptions, contest, fit_pair, fit_pairs, unite
@@ -170,6 +171,29 @@ def test_a_refit_that_has_no_time_leaves_the_earlier_fit(body: BodyModel) -> Non
     first = fit_pair(seen, touch, body)
     again = fit_pair(seen, touch, body, start=first.params, before=touch, options=FitOptions(max_seconds=1e-3))
     assert again.objective < 1.02 * first.objective
+
+
+def test_who_was_carried_under_wrong_contacts_stands_again_under_the_right_ones(body: BodyModel) -> None:
+    case = draws(["holding_hands"], 1, 4242)[0](body)
+    touch = tuple(replace(c, weight=1.0, source="curator") for c in case.contacts or ())
+    wrong = fit_pair(case.observation, (touch[0].flipped, *touch[1:]), body)
+    assert "floor" in wrong.stop
+    first = fit_pair(case.observation, touch, body)
+    again = fit_pair(case.observation, touch, body, start=wrong.params, before=wrong.contacts)
+    assert "floor" not in again.stop
+    assert again.objective < 1.2 * first.objective
+
+
+def test_a_fit_that_runs_out_of_time_is_not_above_its_start(body: BodyModel) -> None:
+    """Low in a phase that hardly counts interpenetration is high in the last, in which people are deep inside."""
+    case = draws(["side_hug"], 1, 4242)[0](body)
+    touch = tuple(replace(c, weight=1.0, source="curator") for c in case.contacts or ())
+    ended = [
+        fit_pair(case.observation, touch, body, options=FitOptions(max_seconds=seconds))
+        for seconds in (1e-6, 0.05, 0.15)
+    ]
+    assert max(fit.objective for fit in ended) == ended[0].objective
+    assert all(fit.max_penetration_m < 0.02 for fit in ended)
 
 
 def test_a_side_put_right_gives_what_a_first_fit_gives(body: BodyModel) -> None:

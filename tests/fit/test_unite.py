@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from apu.errors import FitError
 from apu.fit import FitCancelled, FitOptions, FitProgress, contest, fit_pair, fit_pairs, lies_closer_exchanged, unite
 from apu.fit.kicks import kicked_starts
 from apu.fit.objective import Objective
-from apu.fit.options import Phase, Stance
+from apu.fit.options import Phase, Stance, check_whole
 from apu.fit.problem import build_problem
 from apu.fit.proxy import fit_body
 from apu.fit.solver import Solution, minimise
@@ -174,14 +174,22 @@ def test_a_mesh_that_the_camera_cannot_see_is_named(scene, body: BodyModel, dept
         fit_pair(replace(scene.observation, estimate=replace(estimate, joints=joints)), (), body)
 
 
-@pytest.mark.parametrize("depth", [-10.0, 10_000.0, np.nan])
-def test_a_fit_to_go_on_from_that_the_camera_cannot_see_is_named(
-    scene, touch: Contacts, fitted: FitResult, body: BodyModel, depth: float
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("transl", [[0, 0, 3], [0, 0, -10]], r"nearer than 100 m, got \(0, 0, 3\) and \(0, 0, -10\) m; fit afresh"),
+        ("transl", [[0, 0, 3], [1e30, 0, 3]], r"in front of the camera and nearer than 100 m"),
+        ("transl", [[0, 0, 3]], r"have the parameters of two people, got transl of \(1, 3\); fit afresh"),
+        ("betas", np.zeros((2, 10)), r"have the parameters of two people, got betas of \(2, 10\)"),
+        ("body_pose", np.full((2, 21, 3), np.nan), "be finite; fit afresh"),
+    ],
+)
+def test_a_fit_that_nothing_can_go_on_from_is_named(
+    scene, touch: Contacts, fitted: FitResult, body: BodyModel, name: str, value: Sequence[Sequence[float]], says: str
 ) -> None:
-    transl = fitted.params.transl.copy()
-    transl[1, 2] = depth
-    away = replace(fitted.params, transl=transl)
-    with pytest.raises(FitError, match=r"scene\.png: the fit to go on from must be finite, with two people"):
+    away = replace(fitted.params)
+    object.__setattr__(away, name, np.array(value, np.float32))  # as where nobody checks shapes
+    with pytest.raises(FitError, match=rf"scene\.png: the fit to go on from must .*{says}"):
         fit_pair(scene.observation, touch, body, start=away)
     other, good = fit_pairs([scene.observation] * 2, [touch] * 2, body, starts=[away, fitted.params])
     assert isinstance(other, FitError)
@@ -287,6 +295,16 @@ def test_a_refit_goes_on_from_the_earlier_fit(scene, touch: Contacts, fitted: Fi
         np.testing.assert_array_equal(
             array, fitted.start.arrays()[name], err_msg="the estimator's guess stays the prior"
         )
+
+
+@pytest.mark.parametrize("name", ["betas", "body_pose"])
+def test_what_does_not_come_out_finite_is_no_result(
+    scene, touch: Contacts, fitted: FitResult, body: BodyModel, name: str
+) -> None:
+    wild = getattr(fitted.params, name).copy()
+    wild[0, 0] = 1e30
+    with pytest.raises(FitError, match=r"scene\.png: the fit did not stay finite"):
+        fit_pair(scene.observation, touch, body, start=replace(fitted.params, **{name: wild}))
 
 
 def test_a_step_that_is_not_finite_is_refused(scene, touch: Contacts, body: BodyModel, monkeypatch) -> None:
@@ -405,13 +423,20 @@ def test_the_place_of_a_keypoint_that_is_not_used_does_not_matter(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"kicks": -1}, {"doubt": -5.0}, {"penetration_margin": float("nan")}, {"contact_sigma": float("inf")}]
-)
+    "wrong",
+    [
+        {"kicks": -1}, {"doubt": -5.0}, {"penetration_margin": float("nan")}, {"contact_sigma": float("inf")},
+        {"leading": 0}, {"refit_leading": 0}, {"contact_pairs": 0},
+    ],
+)  # fmt: skip
 def test_an_option_that_means_nothing_is_refused_by_name(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         FitOptions(**wrong)
-    with pytest.raises(ValueError, match="steps"):
+    with pytest.raises(ValueError, match="steps must be a whole number from 1 on, got 0"):
         replace(FitOptions().schedule[0], steps=0)
+    for value in (2.5, "3", None):
+        with pytest.raises(ValueError, match=f"steps must be a whole number from 1 on, got {value}"):
+            check_whole(1, steps=value)
     for count in (0, 161):
         with pytest.raises(ValueError, match="contact_samples must be a whole number from 1 to 160, got"):
             replace(FitOptions().schedule[0], contact_samples=count)
