@@ -43,7 +43,10 @@ export function toggle(open = panel.hidden) {
     before = document.activeElement;
     draw();
     panel.querySelector(".switch").focus({preventScroll: true});
-  } else if (before?.isConnected) before.focus({preventScroll: true});
+  } else {
+    if (panel.contains(document.activeElement)) document.activeElement.blur(); // until the next frame it would take keys
+    if (before?.isConnected) before.focus({preventScroll: true});
+  }
 }
 
 function draw() {
