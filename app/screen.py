@@ -15,7 +15,7 @@ from app.meshes import Meshes, Picture, Source, crop_box
 from apu.body.lines import part_lines
 from apu.camera import project
 from apu.types import BODY_25, KEYPOINTS, SMPL_JOINTS, BodyPart, Contact, Decision, PairObservation, Side, Verdict
-from review_db.edits import Decide, Edit, SetNote, SheetContact, TakeVersion, Undo
+from review_db.edits import Decide, Edit, SetNote, SheetContact, TakeVersion, Undo, undone
 from review_db.records import DecisionRecord, FitRecord, JobRecord, PairRecord, PairState
 
 Json = dict[str, Any]
@@ -147,9 +147,9 @@ def outdates(record: PairRecord, job: JobRecord | None) -> bool:
 def _standing(record: PairRecord, revision: int) -> list[int]:
     """The edits of contacts that stood at a revision."""
     entries = [entry for entry in record.history if entry.revision <= revision]
-    undone = {entry.edit.revision for entry in entries if isinstance(entry.edit, Undo)}
-    others = (entry for entry in entries if not isinstance(entry.edit, SetNote | Decide | Undo))
-    return [entry.revision for entry in others if entry.revision not in undone]
+    taken_back = undone([(entry.curator, entry.edit) for entry in entries])
+    edits = (entry for entry in entries if not isinstance(entry.edit, SetNote | Decide | Undo))
+    return [entry.revision for entry in edits if entry.revision not in taken_back]
 
 
 def _next_action(fit: FitRecord | None, job: JobRecord | None, worker: str) -> Json | None:

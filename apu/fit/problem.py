@@ -150,7 +150,7 @@ def check_earlier(params: BodyParams, observation: PairObservation) -> None:
     """See that a fit to go on from is of two people who are in front of the camera.
 
     Raises:
-        FitError: it has not.
+        FitError: it is not, and what is wrong with it.
     """
     shapes = {name: array.shape for name, array in params.arrays().items()}
     if shapes != _OF_TWO:

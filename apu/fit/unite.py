@@ -313,8 +313,8 @@ def _solve(
         objective = on_the_floor_or_carried(objective, earlier, begin, first)
     most = options.leading if again else options.refit_leading
     ahead = first_phase(objective, every, begin, first, watch, owner, most)
-    lifted = ahead.objective.each_carried() if again else ahead.objective.each_put_down()
-    ahead = against(lifted, ahead, first, watch, owner, most)
+    rivals = ahead.objective.each_carried() if again else ahead.objective.each_put_down()
+    ahead = against(rivals, ahead, first, watch, owner, most)
     ahead = against(ahead.objective.each_without_one(), ahead, first, watch, owner, most)
     if again and not watch.late:
         ahead = limb_by_limb(ahead, first, watch, owner)
